@@ -49,9 +49,9 @@ make_environment() {
 
 install() {
 	if .venv/bin/python -m pip --version >/dev/null 2>&1; then
-		.venv/bin/python -m pip --disable-pip-version-check install --quiet "$@"
+		.venv/bin/python -m pip --disable-pip-version-check install -qq "$@"
 	else
-		"$python" -m pip --disable-pip-version-check --python .venv/bin/python install --quiet "$@"
+		"$python" -m pip --disable-pip-version-check --python .venv/bin/python install -qq "$@"
 	fi
 }
 
