@@ -1,0 +1,69 @@
+"""A machine in the simulated world: addresses, a network, a resolver, a clock and ids of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING, final
+
+from ringback.errors import TransportError
+from ringback.testing.network import SimulatedEndpoint, SimulatedNetwork
+from ringback.testing.seeded import SeededIds, VirtualClock
+from ringback.transport.network import address_family
+
+if TYPE_CHECKING:
+    from ringback.transport.network import DatagramEndpoint
+
+
+@final
+class SimulatedHost:
+    """Satisfies ``transport.network.Network`` and ``Resolver``; ``clock`` and ``ids`` complete what a stack needs."""
+
+    def __init__(
+        self,
+        interfaces: tuple[str, ...],
+        network: SimulatedNetwork,
+        zone: dict[str, list[str]],
+        clock: VirtualClock,
+        ids: SeededIds,
+        random: Random,
+    ) -> None:
+        self.address = interfaces[0]
+        self.interfaces = interfaces
+        self.clock = clock
+        self.ids = ids
+        self.random = random
+        self._network = network
+        self._zone = zone
+
+    def __repr__(self) -> str:
+        return f"SimulatedHost({', '.join(self.interfaces)})"
+
+    def bind(self, host: str, port: int, on_readable: Callable[[DatagramEndpoint], None]) -> SimulatedEndpoint:
+        """``open_datagram`` for those who cannot await."""
+        return self._network.bind(self.interfaces, host, port, on_readable)
+
+    async def open_datagram(
+        self, host: str, port: int, on_readable: Callable[[DatagramEndpoint], None]
+    ) -> DatagramEndpoint:
+        """Bind to one of this host's addresses, or to all of a family (``0.0.0.0``, ``::``)."""
+        return self.bind(host, port, on_readable)
+
+    def source_address(self, remote: str) -> str:
+        """This host's first address of the remote's family; TransportError if it has none."""
+        family = address_family(remote)
+        for address in self.interfaces:
+            if address_family(address) == family:
+                return address
+        raise TransportError(f"{self!r} has no route to {remote}")
+
+    async def addresses(self, host: str, family: int | None = None) -> list[str]:
+        """The addresses of ``host`` in the world's zone, at once; TransportError for a name it does not have."""
+        try:
+            answer = [host] if address_family(host) else []
+        except TransportError:
+            answer = self._zone.get(host.lower(), [])
+        answer = [address for address in answer if family is None or address_family(address) == family]
+        if not answer:
+            raise TransportError(f"no address for {host}")
+        return answer

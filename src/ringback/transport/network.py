@@ -1,0 +1,82 @@
+"""What the rest of Ringback needs from a network and from a resolver.
+
+The real ones are ``SystemNetwork`` and ``SystemResolver``; the simulated ones live in ``ringback.testing``. Everything
+above speaks to these protocols only, which is why a whole server runs unchanged in a simulated world.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+from ringback.errors import TransportError
+from ringback.protocol.routing.flow import Address
+
+
+class DatagramEndpoint(Protocol):
+    """An open datagram socket, or the likeness of one. Never blocks."""
+
+    local: Address
+    """The address that it is bound to; the host is ``0.0.0.0`` or ``::`` for all addresses of the machine."""
+
+    dropped: int
+    """Datagrams that were not sent because the system's send buffer was full."""
+
+    def receive(self, limit: int) -> list[tuple[bytes, Address]]:
+        """At most ``limit`` datagrams that have come, each with its source. What is left is announced again."""
+
+    def take_errors(self) -> list[tuple[Address, TransportError]]:
+        """The delivery failures reported since the last call (ICMP), each with the destination it is about."""
+
+    def send(self, data: bytes, destination: Address) -> None:
+        """Send one datagram; the host must be numeric.
+
+        A full send buffer drops it and counts it in ``dropped``, as the network might have. Raises TransportError
+        when the system refuses it for good: too long for a datagram, no route, not a numeric address.
+        """
+
+    def close(self) -> None:
+        """Stop receiving and give the port back. A second call does nothing."""
+
+
+class Network(Protocol):
+    """Opens endpoints."""
+
+    async def open_datagram(
+        self, host: str, port: int, on_readable: Callable[[DatagramEndpoint], None]
+    ) -> DatagramEndpoint:
+        """Bind to the numeric ``host`` and ``port`` (0: any free one).
+
+        ``on_readable`` is called from the event loop whenever datagrams or delivery failures wait to be taken.
+        Raises TransportError if the address cannot be had.
+        """
+
+    def source_address(self, remote: str) -> str:
+        """The numeric address that this machine would send from towards the numeric ``remote``.
+
+        It is what a socket bound to all addresses must write into Via. Raises TransportError without a route.
+        """
+
+
+class Resolver(Protocol):
+    """Names to addresses."""
+
+    async def addresses(self, host: str, family: int | None = None) -> list[str]:
+        """Numeric addresses of ``host`` in the order to try them; ``family`` is 4, 6 or None for both.
+
+        A numeric ``host`` is its own answer. What is known already is answered without suspending, so that a caller
+        may drive the coroutine by one ``send(None)``. Raises TransportError when the name has no such address.
+        """
+
+
+def address_family(host: str) -> int:
+    """4 or 6 for a numeric host (no brackets); raises TransportError for anything else."""
+    try:
+        if ":" in host:
+            socket.inet_pton(socket.AF_INET6, host)
+            return 6
+        socket.inet_pton(socket.AF_INET, host)
+    except (OSError, ValueError) as error:
+        raise TransportError(f"not a numeric address: {host!r}") from error
+    return 4
