@@ -1,0 +1,627 @@
+"""Requests and responses: an ordered list of raw header lines, read on first touch, written back as they came.
+
+Theory of operation. A message is its start line, its header lines and its body. ``lines`` holds each header field line
+as it came (name, colon, value, folds), ``names`` the key of each: the long form in lower case, whatever spelling the wire
+had. Typed values are a cache over that, never the other way round: an edit changes lines and drops what was cached of
+that header. A message that nobody edited is written back byte for byte; in an edited one every other line is.
+
+``_first`` maps a key to its first line, because almost every read is of a header that occurs once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn, final
+
+from ringback.protocol.errors import LocalProtocolError, RemoteProtocolError
+from ringback.protocol.grammar import (
+    ascii_lower,
+    is_call_id,
+    is_token,
+    parse_uint,
+    split_unquoted,
+    unfold,
+)
+from ringback.protocol.message.registry import HEADERS, KEYS, LISTS, STATUS, display_name, header_key
+from ringback.protocol.message.uri import Uri
+from ringback.protocol.message.values import CSeq, NameAddr, Via, seconds
+
+MAX_FORWARDS = 255  # RFC 3261 §20.22
+
+# A second thing that is cached for a header, besides the value under its own key.
+_ALSO = {"via": "top_via", "from": "from_tag", "to": "to_tag", "contact": "contact_is_star"}
+
+
+def _missing(key: str, message: Message) -> NoReturn:
+    name = display_name(key)
+    raise RemoteProtocolError(f"no {name}", header=name, clause="RFC 3261 §8.1.1", message=message)
+
+
+def check_text(text: str) -> None:
+    """Raises ``LocalProtocolError`` when ``text`` would end its line or cannot be encoded: CR, LF, NUL, a stray surrogate."""
+    if "\r" in text or "\n" in text or "\0" in text:
+        raise LocalProtocolError("CR, LF or NUL in a value that goes into a message")
+    if not text.isascii():
+        try:
+            text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            raise LocalProtocolError("a value that goes into a message cannot be encoded") from None
+
+
+def make_line(name: str, value: str) -> tuple[str, str]:
+    """Key and header line for a name in any spelling. A registered header gets its usual spelling, another the given one.
+
+    Raises ``LocalProtocolError`` for a name that is no token and for CR, LF or NUL in the value.
+    """
+    key = KEYS.get(name) or header_key(name)
+    if not key:
+        raise LocalProtocolError("a header name must be a token")
+    check_text(value)
+    header = HEADERS.get(key)
+    if header is not None:
+        return key, f"{header.name}: {value}"
+    return key, f"{display_name(key) if name == key else name.strip(' ')}: {value}"
+
+
+class Message:
+    """What requests and responses share. Made by ``parse_message``, ``build_request`` and ``build_response``.
+
+    ``names`` and ``lines`` run parallel and are only changed by the methods here. ``body`` may be assigned as long as
+    the caller sets Content-Length with it (``set_body`` does both). ``raw`` is the message as it came, None once edited.
+    """
+
+    __slots__ = ("_first", "_start", "_typed", "body", "lines", "names", "raw")
+
+    def __init__(self, start: str, names: list[str], lines: list[str], body: bytes) -> None:
+        self._start = start
+        self.names = names
+        self.lines = lines
+        self.body = body
+        self.raw: bytes | None = None
+        self._typed: dict[str, Any] = {}
+        self._first: dict[str, str] = dict(zip(reversed(names), reversed(lines), strict=True))
+
+    # Reading
+
+    @property
+    def start_line(self) -> str:
+        """The Request-Line or Status-Line, without its CRLF."""
+        return self._start
+
+    def get(self, name: str) -> str | None:
+        """The first value line of that header: unfolded, white space at the ends off. None when there is none."""
+        line = self._first.get(KEYS.get(name) or header_key(name))
+        if line is None:
+            return None
+        value = line.partition(":")[2]
+        if "\r" in value:
+            value = unfold(value)
+        return value.strip(" \t")
+
+    def get_all(self, name: str) -> list[str]:
+        """The value of each line of that header, in order."""
+        key = KEYS.get(name) or header_key(name)
+        if key not in self._first:
+            return []
+        names = self.names
+        return [unfold(line.partition(":")[2]).strip(" \t") for at, line in enumerate(self.lines) if names[at] == key]
+
+    def values(self, name: str) -> list[str]:
+        """The values of a header that may be a comma list, across its lines, in order; empty ones are left out.
+
+        A header that is no list (``registry.LISTS``) gives one value a line. Raises ``RemoteProtocolError`` (400) for an
+        unclosed quoted string or angle bracket.
+        """
+        key = KEYS.get(name) or header_key(name)
+        if key not in self._first:
+            return []
+        return [value for value in self._values(key) if value]
+
+    def _values(self, key: str) -> list[str]:
+        """The values of a header that is there, empty ones included."""
+        found = self.get_all(key)
+        if key not in LISTS:
+            return found
+        values: list[str] = []
+        for value in found:
+            if "," in value:
+                try:
+                    values.extend(split_unquoted(value, ","))
+                except RemoteProtocolError as error:
+                    raise self._blame(error, key) from None
+            else:
+                values.append(value)
+        return values
+
+    def _blame(self, error: RemoteProtocolError, key: str) -> RemoteProtocolError:
+        """``error`` with the header and this message filled in."""
+        if error.header is None:
+            error.header = display_name(key)
+        error.message = self
+        return error
+
+    @property
+    def vias(self) -> list[Via]:
+        """Every Via value, the top one first. Raises ``RemoteProtocolError`` when one is malformed."""
+        cached = self._typed.get("via")
+        if cached is None:
+            vias = []
+            if "via" in self._first:
+                for value in self._values("via"):
+                    try:
+                        vias.append(Via.parse(value))
+                    except RemoteProtocolError as error:
+                        raise self._blame(error, "via") from None
+            self._typed["via"] = cached = vias
+        found: list[Via] = cached
+        return found
+
+    @property
+    def top_via(self) -> Via:
+        """The first Via value. Raises ``RemoteProtocolError`` when it is missing or malformed."""
+        cached = self._typed.get("top_via")
+        if cached is None:
+            value = self.get("via")
+            if value is None:
+                _missing("via", self)
+            try:
+                if "," in value:
+                    value = split_unquoted(value, ",")[0]
+                cached = Via.parse(value)
+            except RemoteProtocolError as error:
+                raise self._blame(error, "via") from None
+            self._typed["top_via"] = cached
+        via: Via = cached
+        return via
+
+    def _address(self, key: str) -> NameAddr:
+        cached = self._typed.get(key)
+        if cached is None:
+            value = self.get(key)
+            if value is None:
+                _missing(key, self)
+            try:
+                cached = NameAddr.parse(value, key)
+            except RemoteProtocolError as error:
+                raise self._blame(error, key) from None
+            self._typed[key] = cached
+        address: NameAddr = cached
+        return address
+
+    @property
+    def from_(self) -> NameAddr:
+        """The From value (§20.20). Raises ``RemoteProtocolError`` when it is missing or malformed."""
+        return self._address("from")
+
+    @property
+    def to(self) -> NameAddr:
+        """The To value (§20.39). Raises ``RemoteProtocolError`` when it is missing or malformed."""
+        return self._address("to")
+
+    def _tag(self, key: str) -> str | None:
+        """The tag of From or To, without parsing the rest when it is written the usual way: ``<...>;tag=x``."""
+        line = self._first.get(key)
+        if line is not None and key not in self._typed:
+            rest = line[line.rfind(">") + 1 :]
+            # With a quote in it the ">" may have stood in a quoted string; with no ">" the rest is the whole line.
+            if not rest:
+                return None
+            if rest[:5] == ";tag=" and is_token(rest[5:]):
+                return rest[5:]
+        return self._address(key).tag
+
+    @property
+    def from_tag(self) -> str | None:
+        """The tag of From, None when there is none (an RFC 2543 peer)."""
+        typed = self._typed
+        if "from_tag" not in typed:
+            typed["from_tag"] = self._tag("from")
+        tag: str | None = typed["from_tag"]
+        return tag
+
+    @property
+    def to_tag(self) -> str | None:
+        """The tag of To, None when there is none."""
+        typed = self._typed
+        if "to_tag" not in typed:
+            typed["to_tag"] = self._tag("to")
+        tag: str | None = typed["to_tag"]
+        return tag
+
+    @property
+    def call_id(self) -> str:
+        """The Call-ID (§20.8), compared byte by byte. Raises ``RemoteProtocolError`` when it is missing or none."""
+        cached = self._typed.get("call-id")
+        if cached is None:
+            cached = self.get("call-id")
+            if cached is None:
+                _missing("call-id", self)
+            if not is_call_id(cached):
+                raise RemoteProtocolError("bad Call-ID", header="Call-ID", clause="RFC 3261 §20.8", message=self)
+            self._typed["call-id"] = cached
+        call_id: str = cached
+        return call_id
+
+    @property
+    def cseq(self) -> CSeq:
+        """The CSeq. Raises ``RemoteProtocolError`` when it is missing, malformed or its number is not below 2^31."""
+        cached = self._typed.get("cseq")
+        if cached is None:
+            value = self.get("cseq")
+            if value is None:
+                _missing("cseq", self)
+            try:
+                cached = CSeq.parse(value)
+            except RemoteProtocolError as error:
+                raise self._blame(error, "cseq") from None
+            self._typed["cseq"] = cached
+        cseq: CSeq = cached
+        return cseq
+
+    def addresses(self, name: str) -> list[NameAddr]:
+        """The values of a header that holds a list of addresses (Contact, Route, Path, P-Asserted-Identity ...).
+
+        Parsed on first touch and kept. Raises ``RemoteProtocolError`` for a malformed or empty one.
+        """
+        key = KEYS.get(name) or header_key(name)
+        if key not in self._first:
+            return []
+        cached = self._typed.get(key)
+        if cached is None:
+            addresses = []
+            what = display_name(key)
+            for value in self._values(key):
+                try:
+                    addresses.append(NameAddr.parse(value, what))
+                except RemoteProtocolError as error:
+                    raise self._blame(error, key) from None
+            self._typed[key] = cached = addresses
+        found: list[NameAddr] = cached
+        return found
+
+    @property
+    def contacts(self) -> list[NameAddr]:
+        """Every Contact value; empty for ``Contact: *``. Raises ``RemoteProtocolError`` for a malformed one."""
+        if "contact" not in self._first or self.contact_is_star:
+            return []
+        return self.addresses("contact")
+
+    @property
+    def contact_is_star(self) -> bool:
+        """True when the only Contact is ``*``, which only REGISTER may have (§10.2.2)."""
+        typed = self._typed
+        if "contact_is_star" not in typed:
+            typed["contact_is_star"] = self.get("contact") == "*" and self.names.count("contact") == 1
+        star: bool = typed["contact_is_star"]
+        return star
+
+    @property
+    def routes(self) -> list[NameAddr]:
+        """Every Route value, in order (§20.34)."""
+        return self.addresses("route")
+
+    @property
+    def record_routes(self) -> list[NameAddr]:
+        """Every Record-Route value, in order (§20.30)."""
+        return self.addresses("record-route")
+
+    @property
+    def paths(self) -> list[NameAddr]:
+        """Every Path value, in order (RFC 3327)."""
+        return self.addresses("path")
+
+    @property
+    def max_forwards(self) -> int | None:
+        """Max-Forwards from 0 to 255; None when absent or greater, which counts as absent (RFC 4475 §3.1.2.4).
+
+        Raises ``RemoteProtocolError`` when it is no number.
+        """
+        value = self.get("max-forwards")
+        if value is None:
+            return None
+        if len(value) <= 3 and value.isascii() and value.isdigit():
+            number = int(value)
+        else:
+            digits = value.lstrip("0") if value.isascii() and value.isdigit() else value
+            number = (
+                MAX_FORWARDS + 1
+                if len(digits) > 3 and digits.isdigit() and digits.isascii()
+                else self._uint(digits or "0", MAX_FORWARDS, "Max-Forwards")
+            )
+        return number if number <= MAX_FORWARDS else None
+
+    def _uint(self, value: str, maximum: int, name: str) -> int:
+        try:
+            return parse_uint(value, maximum, name)
+        except RemoteProtocolError as error:
+            error.message = self
+            raise
+
+    @property
+    def expires(self) -> int | None:
+        """Expires in seconds, None when absent; a malformed or too large one counts as 3600 (§10.2.1.1)."""
+        return seconds(self.get("expires"))
+
+    @property
+    def content_length(self) -> int | None:
+        """Content-Length in bytes, None when absent. Raises ``RemoteProtocolError`` when it is no number below 2^31."""
+        value = self.get("content-length")
+        return None if value is None else self._uint(value, 2**31 - 1, "Content-Length")
+
+    @property
+    def content_type(self) -> str | None:
+        """The media type of the body in lower case, without parameters; None when there is no Content-Type."""
+        value = self.get("content-type")
+        if value is None:
+            return None
+        kind, _, subtype = value.partition(";")[0].partition("/")
+        return ascii_lower(kind.strip(" \t") + "/" + subtype.strip(" \t"))
+
+    @property
+    def require(self) -> list[str]:
+        """The option tags of Require, in lower case (§20.32)."""
+        return self._tags("require")
+
+    @property
+    def supported(self) -> list[str]:
+        """The option tags of Supported, in lower case (§20.37)."""
+        return self._tags("supported")
+
+    @property
+    def proxy_require(self) -> list[str]:
+        """The option tags of Proxy-Require, in lower case (§20.29)."""
+        return self._tags("proxy-require")
+
+    @property
+    def unsupported(self) -> list[str]:
+        """The option tags of Unsupported, in lower case (§20.40)."""
+        return self._tags("unsupported")
+
+    def _tags(self, key: str) -> list[str]:
+        if key not in self._first:
+            return []
+        return [ascii_lower(value) for value in self.values(key)]
+
+    @property
+    def allow(self) -> list[str]:
+        """The methods of Allow (§20.5), as written: methods are case-sensitive."""
+        return self.values("allow")
+
+    @property
+    def accept(self) -> list[str]:
+        """The values of Accept (§20.1), as written, parameters included."""
+        return self.values("accept")
+
+    # Editing
+
+    def _changed(self, key: str) -> None:
+        self.raw = None
+        typed = self._typed
+        if typed:
+            typed.pop(key, None)
+            also = _ALSO.get(key)
+            if also is not None:
+                typed.pop(also, None)
+
+    def set(self, name: str, value: str) -> None:
+        """Make ``value`` the only one of that header: in the place of its first line, or at the end.
+
+        Like every edit: raises ``LocalProtocolError`` for a name that is no token and for CR, LF or NUL in the value.
+        """
+        key, line = make_line(name, value)
+        if key in self._first:
+            at = self.names.index(key)
+            if self.names.count(key) > 1:
+                self._delete(key, at + 1)
+            self.lines[at] = line
+        else:
+            self.names.append(key)
+            self.lines.append(line)
+        self._first[key] = line
+        self._changed(key)
+
+    def append(self, name: str, value: str) -> None:
+        """Add a line of that header after its last one, or at the end."""
+        key, line = make_line(name, value)
+        names = self.names
+        at = len(names)
+        if key in self._first:
+            while names[at - 1] != key:
+                at -= 1
+        else:
+            self._first[key] = line
+        names.insert(at, key)
+        self.lines.insert(at, line)
+        self._changed(key)
+
+    def prepend(self, name: str, value: str) -> None:
+        """Add a line of that header before its first one, or on top of all headers."""
+        key, line = make_line(name, value)
+        at = self.names.index(key) if key in self._first else 0
+        self.names.insert(at, key)
+        self.lines.insert(at, line)
+        self._first[key] = line
+        self._changed(key)
+
+    def remove(self, name: str) -> None:
+        """Remove every line of that header, in whatever spelling it came."""
+        key = KEYS.get(name) or header_key(name)
+        if key in self._first:
+            self._delete(key, 0)
+            del self._first[key]
+            self._changed(key)
+
+    def _delete(self, key: str, start: int) -> None:
+        """Drop the lines of ``key`` from position ``start`` on."""
+        names, lines = self.names, self.lines
+        keep = [at for at in range(start, len(names)) if names[at] != key]
+        lines[start:] = [lines[at] for at in keep]
+        names[start:] = [names[at] for at in keep]
+
+    def pop_first(self, name: str) -> str | None:
+        """Remove the first value of that header and return it; None when there is none.
+
+        In a comma list only the first value goes. Raises ``RemoteProtocolError`` when the list cannot be read.
+        """
+        key = KEYS.get(name) or header_key(name)
+        first = self.get(key)
+        if first is None:
+            return None
+        at = self.names.index(key)
+        if key in LISTS and "," in first:
+            first, *rest = self._split(first, key)
+            if rest:
+                self.lines[at] = self._first[key] = f"{display_name(key)}: {', '.join(rest)}"
+                self._changed(key)
+                return first
+        del self.names[at]
+        del self.lines[at]
+        if key in self.names:
+            self._first[key] = self.lines[self.names.index(key)]
+        else:
+            del self._first[key]
+        self._changed(key)
+        return first
+
+    def _split(self, value: str, key: str) -> list[str]:
+        try:
+            return split_unquoted(value, ",")
+        except RemoteProtocolError as error:
+            raise self._blame(error, key) from None
+
+    def replace_first(self, name: str, value: str) -> None:
+        """Put ``value`` in the place of the first value of that header; without one, add it as ``prepend`` does."""
+        key, line = make_line(name, value)
+        old = self._first.get(key)
+        if old is None:
+            self.prepend(name, value)
+            return
+        if "," in old and key in LISTS:
+            rest = self._split(self.get(key) or "", key)[1:]
+            if rest:
+                line = f"{line}, {', '.join(rest)}"
+        self.lines[self.names.index(key)] = self._first[key] = line
+        self._changed(key)
+
+    def set_body(self, body: bytes, content_type: str | None = None) -> None:
+        """Replace the body, with Content-Length and, when given, Content-Type; an empty body has no Content-Type."""
+        if content_type is not None:
+            self.set("content-type", content_type)
+        elif not body:
+            self.remove("content-type")
+        self.set("content-length", str(len(body)))
+        self.body = body
+
+    def _copy_into(self, other: Message) -> None:
+        other._start = self._start
+        other.names = self.names.copy()
+        other.lines = self.lines.copy()
+        other.body = self.body
+        other.raw = self.raw
+        other._typed = self._typed.copy()
+        other._first = self._first.copy()
+
+    # Writing
+
+    def to_bytes(self) -> bytes:
+        """The message as it goes on the wire: as it came when nothing was edited."""
+        raw = self.raw
+        if raw is not None:
+            return raw
+        head = "\r\n".join([self._start, *self.lines, "", ""])
+        return head.encode("utf-8", "surrogateescape") + self.body
+
+
+@final
+class Request(Message):
+    """A request: ``method`` (case-sensitive) and ``uri_text``, the Request-URI as written."""
+
+    __slots__ = ("_uri", "method", "uri_text")
+
+    def __init__(self, method: str, uri_text: str, names: list[str], lines: list[str], body: bytes = b"") -> None:
+        super().__init__(f"{method} {uri_text} SIP/2.0", names, lines, body)
+        self.method = method
+        self.uri_text = uri_text
+        self._uri: Uri | None = None
+
+    @property
+    def uri(self) -> Uri:
+        """The Request-URI, parsed on first touch. Raises ``RemoteProtocolError`` (400)."""
+        if self._uri is None:
+            try:
+                self._uri = Uri.parse(self.uri_text)
+            except RemoteProtocolError as error:
+                error.header = "Request-URI"
+                error.message = self
+                raise
+        return self._uri
+
+    def set_uri(self, text: str) -> None:
+        """Replace the Request-URI. Raises ``LocalProtocolError`` for white space, CR, LF, NUL or nothing in it."""
+        check_text(text)
+        if not text or " " in text or "\t" in text:
+            raise LocalProtocolError("white space in a Request-URI, or none at all")
+        self.uri_text = text
+        self._start = f"{self.method} {text} SIP/2.0"
+        self._uri = None
+        self.raw = None
+
+    def copy(self) -> Request:
+        """A copy that can be edited without touching this one. Parsed values are shared."""
+        other = Request.__new__(Request)
+        self._copy_into(other)
+        other.method = self.method
+        other.uri_text = self.uri_text
+        other._uri = self._uri
+        return other
+
+    def __repr__(self) -> str:
+        return f"<Request {self._start}>"
+
+
+@final
+class Response(Message):
+    """A response: ``status`` from 100 to 699 and its ``reason`` phrase, which may be empty."""
+
+    __slots__ = ("reason", "status")
+
+    def __init__(self, status: int, reason: str, names: list[str], lines: list[str], body: bytes = b"") -> None:
+        super().__init__(f"SIP/2.0 {status} {reason}", names, lines, body)
+        self.status = status
+        self.reason = reason
+
+    def set_status(self, status: int, reason: str | None = None) -> None:
+        """Replace the status and its reason phrase, the canonical one when none is given."""
+        if not 100 <= status <= 699:
+            raise LocalProtocolError("a status is from 100 to 699")
+        reason = STATUS.get(status, "") if reason is None else reason
+        check_text(reason)
+        self.status = status
+        self.reason = reason
+        self._start = f"SIP/2.0 {status} {reason}"
+        self.raw = None
+
+    def copy(self) -> Response:
+        """A copy that can be edited without touching this one. Parsed values are shared."""
+        other = Response.__new__(Response)
+        self._copy_into(other)
+        other.status = self.status
+        other.reason = self.reason
+        return other
+
+    def __repr__(self) -> str:
+        return f"<Response {self._start}>"
+
+
+def make_request(method: str, uri_text: str, headers: list[tuple[str, str]], body: bytes = b"") -> Request:
+    """A request of checked parts; Content-Length is the caller's. Raises ``LocalProtocolError`` as the setters do."""
+    if not is_token(method):
+        raise LocalProtocolError("a method must be a token")
+    names: list[str] = []
+    lines: list[str] = []
+    for name, value in headers:
+        key, line = make_line(name, value)
+        names.append(key)
+        lines.append(line)
+    request = Request(method, "", names, lines, body)
+    request.set_uri(uri_text)
+    return request
