@@ -36,6 +36,11 @@ class VirtualSelector(selectors.BaseSelector):
         self._keys: dict[Any, selectors.SelectorKey] = {}
         self._turns_in_this_instant = 0
 
+    def set_limit(self, limit: float) -> None:
+        """Raise SimulationStuck when the clock would pass ``limit``; counts turns without movement anew."""
+        self.limit = limit
+        self._turns_in_this_instant = 0
+
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Move to the next moment at which something happens and hand over the packets due by then."""
         if timeout is None or timeout > 0:

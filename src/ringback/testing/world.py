@@ -163,12 +163,12 @@ class World:
 
         Raises SimulationStuck when it waits for what can never happen, or for longer than ``limit`` virtual seconds.
         """
-        self._selector.limit = self._selector.now + limit
+        self._selector.set_limit(self._selector.now + limit)
         task = self.loop.create_task(main)
         try:
             return self.loop.run_until_complete(task)
         except SimulationStuck:
-            self._selector.limit = math.inf
+            self._selector.set_limit(math.inf)
             task.cancel()
             self.loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
             raise
@@ -210,7 +210,7 @@ class World:
         """Cancel what still runs and close the loop. A second call does nothing."""
         if self.loop.is_closed():
             return
-        self._selector.limit = math.inf
+        self._selector.set_limit(math.inf)
         tasks = asyncio.all_tasks(self.loop)
         for task in tasks:
             task.cancel()

@@ -185,7 +185,7 @@ class SystemNetwork:
         if granted < RECEIVE_BUFFER and not self._buffer_warned:
             self._buffer_warned = True
             logger.warning(
-                "the kernel gives a receive buffer of %d KB instead of %d KB, bursts may be lost: raise net.core.rmem_max",
+                "receive buffer of %d KB instead of %d KB, bursts may be lost: raise net.core.rmem_max",
                 granted // 1024,
                 RECEIVE_BUFFER // 1024,
             )

@@ -1,7 +1,8 @@
 """Names to addresses by the machine's own resolver, in threads, with a small memory.
 
 What is numeric or remembered is answered without suspending. Callers that ask for the same name at the same time share
-one look-up, and a look-up that takes too long fails alone: a slow name server holds up nobody who asks for another name.
+one look-up, and a look-up that takes too long fails alone. Look-ups under way are bounded: when so many names are slow
+at once, the next fails instead of waiting.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import final
 
 from ringback.errors import TransportError
+from ringback.transport.coroutines import suspend
 from ringback.transport.network import address_family
 
 REMEMBERED_FOR = 60.0  # seconds; getaddrinfo does not tell the records' own time to live
 FAILURES_REMEMBERED_FOR = 5.0
 PATIENCE = 5.0  # seconds for one look-up
 MOST_NAMES = 1024
+MOST_UNDER_WAY = 256
 THREADS = 8
 
 Lookup = Callable[[str], list[str]]
@@ -58,8 +61,11 @@ class SystemResolver:
         remembered = self._remembered.get(name)
         if remembered is not None and remembered[0] > loop.time():
             return remembered[1]
+        await suspend()
         under_way = self._under_way.get(name)
         if under_way is None:
+            if len(self._under_way) >= MOST_UNDER_WAY:
+                return []
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(THREADS, "ringback-resolver")
             under_way = loop.run_in_executor(self._threads, self._lookup, name)
