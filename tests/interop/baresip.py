@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
+import wave
 from pathlib import Path
 
 from tests.interop.process import LOOPBACK, Child, Children, find, free_port, wait_for
 
-_MODULES = ("account", "menu", "ctrl_tcp", "g711", "ausine", "aufile")
+_MODULES = ("account", "menu", "ctrl_tcp", "g711", "aufile")
 
 
 def _modules_folder() -> Path:
@@ -15,6 +16,14 @@ def _modules_folder() -> Path:
         if folder.is_dir():
             return folder
     raise FileNotFoundError("baresip's modules")
+
+
+def _write_silence(path: Path, seconds: int = 30) -> None:
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        sound.writeframes(bytes(2 * 8000 * seconds))
 
 
 class Baresip:
@@ -26,12 +35,14 @@ class Baresip:
         folder = children.folder / f"baresip-{user}"
         folder.mkdir(parents=True)
         modules = _modules_folder()
+        spoken = folder / "spoken.wav"
+        _write_silence(spoken)
         lines = [
             f"sip_listen {LOOPBACK}:{self.port}",
-            "net_interface lo",
+            f"net_interface {LOOPBACK}",
             f"ctrl_tcp_listen {LOOPBACK}:{self._control}",
-            # A tone in, a file out: neither needs a sound card.
-            "audio_source ausine,440",
+            # A file in, a file out: neither needs a sound card.
+            f"audio_source aufile,{spoken}",
             f"audio_player aufile,{folder / 'heard.wav'}",
             f"audio_alert aufile,{folder / 'alert.wav'}",
             f"rtp_ports {self.port + 2}-{self.port + 30}",
@@ -39,7 +50,9 @@ class Baresip:
             *(f"module {name}.so" for name in _MODULES if (modules / f"{name}.so").exists()),
         ]
         (folder / "config").write_text("\n".join(lines) + "\n")
-        account = f'<sip:{user}@{domain};transport=udp>;outbound="sip:{server};transport=udp";regint=600;answermode=manual'
+        account = (
+            f'<sip:{user}@{domain};transport=udp>;outbound="sip:{server};transport=udp";regint=600;answermode=manual'
+        )
         if password:
             account += f";auth_user={user};auth_pass={password}"
         (folder / "accounts").write_text(account + "\n")
@@ -50,7 +63,7 @@ class Baresip:
 
     def registered(self) -> None:
         """Waits until the server has taken its registration."""
-        self.child.wait_for_output("useragent(s) registered successfully", 15)
+        self.child.wait_for_output(" binding", 15)
 
     def command(self, words: str) -> None:
         """Says one of baresip's commands, such as ``dial sip:bob@example.test``, ``accept`` or ``hangup``."""

@@ -17,7 +17,20 @@ def start(children: Children, upstream: str) -> tuple[Child, int]:
     run = children.folder / f"kamailio-{port}"
     run.mkdir(parents=True)
     command = [find("kamailio") or "kamailio", "-f", str(Path(__file__).parent / "kamailio.cfg")]
-    command += ["-l", f"udp:{LOOPBACK}:{port}", "-Y", str(run), "-P", str(run / "pid"), "-m", "64", "-M", "8", "-DD", "-E"]
+    command += [
+        "-l",
+        f"udp:{LOOPBACK}:{port}",
+        "-Y",
+        str(run),
+        "-P",
+        str(run / "pid"),
+        "-m",
+        "64",
+        "-M",
+        "8",
+        "-DD",
+        "-E",
+    ]
     command += ["-A", f'HOME="{HOME}"', "-A", f'UPSTREAM="sip:{upstream}"']
     child = children.start("kamailio", command)
     answers((LOOPBACK, port), child)

@@ -1,4 +1,4 @@
-"""Foreign programs as children of a test: started on free ports, ended by their process id, their words shown when a test fails."""
+"""Foreign programs as children of a test: on free ports, ended by process id, their words shown when it fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 LOOPBACK = "127.0.0.1"
-# Below the range that the kernel gives to nameless sockets, so that a port once found stays free until its program takes it.
+# Below the range that the kernel gives to nameless sockets: a port once found stays free until its program takes it.
 _FIRST_PORT = 20_000
 _PORTS_A_WORKER = 2_000
 _next_port = 0
@@ -56,6 +56,16 @@ def free_port(host: str = LOOPBACK) -> int:
     raise RuntimeError("no free port")
 
 
+def is_bound(port: int, host: str = LOOPBACK) -> bool:
+    """Whether something listens on that UDP port."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return True
+    return False
+
+
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
     """Polls until ``condition`` holds; raises AssertionError naming ``what`` when it does not in time."""
     deadline = time.monotonic() + seconds
@@ -74,9 +84,17 @@ class Child:
         self.command = command
         self.folder = folder
         self.log = folder / f"{name}.log"
+        # Our own parts are found from any folder.
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                command, cwd=folder, stdin=stdin, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=stdin,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     @property
@@ -97,7 +115,9 @@ class Child:
             if self.output().count(text) >= times:
                 return True
             if not self.running:
-                raise AssertionError(f"{self.name} ended with {self.process.returncode} before it said {text!r}\n{self}")
+                raise AssertionError(
+                    f"{self.name} ended with {self.process.returncode} before it said {text!r}\n{self}"
+                )
             return False
 
         try:

@@ -11,7 +11,7 @@ _number = itertools.count()
 
 
 def answers(address: tuple[str, int], child: Child, seconds: float = 15.0) -> None:
-    """Sends OPTIONS until something comes back; AssertionError with the program's words when it ends or stays silent."""
+    """Sends OPTIONS until something comes back; AssertionError with the program's words when nothing does."""
     host, port = address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.interop.process import LOOPBACK, Child, Children, find, free_port
+from tests.interop.process import LOOPBACK, Child, Children, find, free_port, is_bound, wait_for
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 DOMAIN = "example.test"
 
 
-class SippFailed(AssertionError):
+class SippError(AssertionError):
     """A scenario that SIPp did not see through; bears the messages it exchanged."""
 
 
@@ -33,17 +33,21 @@ class Sipp:
         host: str = LOOPBACK,
         seconds: int = 20,
     ) -> Scenario:
-        """Starts a scenario, a file of ``scenarios/`` by name or any other by path. ``keys`` fill its ``[name]`` places."""
+        """Starts a scenario: one of ``scenarios/`` by name, another by path. ``keys`` fill its ``[name]`` places."""
         path = scenario if isinstance(scenario, Path) else SCENARIOS / f"{scenario}.xml"
         number = len(self.children.all)
         messages = self.children.folder / f"{number}-{path.stem}.messages"
         errors = self.children.folder / f"{number}-{path.stem}.errors"
-        filled = {"domain": self.domain, "callee": "bob", "lifetime": "3600", **(keys or {})}
+        filled = {"domain": self.domain, "callee": f"bob@{self.domain}", "lifetime": "3600", **(keys or {})}
         command = [find("sipp") or "sipp", target or self.target, "-sf", str(path), "-nostdin", "-i", host]
         command += ["-p", str(port or free_port(host)), "-m", str(calls), "-timeout", str(seconds), "-timeout_error"]
         command += ["-trace_msg", "-message_file", str(messages), "-trace_err", "-error_file", str(errors)]
         command += [word for name, value in filled.items() for word in ("-key", name, value)]
-        return Scenario(self.children.start(path.stem, [*command, *options]), messages, errors, seconds)
+        scenario_run = Scenario(self.children.start(path.stem, [*command, *options]), messages, errors, seconds)
+        if port is not None:
+            # Somebody will be told to send there: not before it listens.
+            wait_for(lambda: is_bound(port, host), f"{path.stem} on port {port}")
+        return scenario_run
 
     def run(self, scenario: str | Path, *options: str, **settings: object) -> Scenario:
         """Starts a scenario and sees it through."""
@@ -70,16 +74,16 @@ class Scenario:
         self.seconds = seconds
 
     def passes(self) -> None:
-        """Waits for the end; raises SippFailed with all that was said on the wire unless every call went as written."""
+        """Waits for the end; raises SippError with all that was said on the wire unless every call went as written."""
         code = self.child.wait(self.seconds + 10)
         if code:
-            raise SippFailed(f"{self.child.name} ended with {code}\n{self.report()}")
+            raise SippError(f"{self.child.name} ended with {code}\n{self.report()}")
 
     def fails(self) -> None:
         """Waits for the end, which must be a failed call (exit code 1)."""
         code = self.child.wait(self.seconds + 10)
         if code != 1:
-            raise SippFailed(f"{self.child.name} ended with {code}, not 1\n{self.report()}")
+            raise SippError(f"{self.child.name} ended with {code}, not 1\n{self.report()}")
 
     def report(self) -> str:
         errors = self.errors.read_text(errors="replace") if self.errors.exists() else ""

@@ -1,0 +1,71 @@
+"""`ringback serve` as a process of its own, as its users run it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.interop.process import LOOPBACK, Child, Children, free_port
+from tests.interop.sip_socket import answers
+from tests.interop.sipp import DOMAIN
+
+RINGBACK = [str(Path(sys.executable).parent / "ringback")]
+PASSWORD = "secret"
+
+
+class RingbackServer:
+    """A running server, its address, and the command line beside it."""
+
+    def __init__(
+        self,
+        children: Children,
+        *,
+        domains: tuple[str, ...] = (DOMAIN,),
+        users: tuple[str, ...] = (),
+        settings: str = "",
+        host: str = LOOPBACK,
+    ) -> None:
+        """``users`` of the first domain get ``PASSWORD``; with none the server is open. ``settings`` is TOML."""
+        number = len(children.all)
+        self.domain = domains[0]
+        self.port = free_port(host)
+        self.host = host
+        self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+        self.store = f"sqlite:{children.folder / f'ringback-{number}.db'}"
+        children.folder.mkdir(parents=True, exist_ok=True)
+        config = children.folder / f"ringback-{number}.toml"
+        # SIPp knows MD5 only, and reads the first challenge.
+        config.write_text(f'{settings}[auth]\nalgorithms = ["MD5"]\n')
+        self._config = config
+        for user in users:
+            self.command("user", "add", f"{user}@{self.domain}")
+        command = [
+            *RINGBACK,
+            "serve",
+            "--config",
+            str(config),
+            "--listen",
+            f"udp:{self.address}",
+            "--store",
+            self.store,
+        ]
+        command += [word for domain in domains for word in ("--domain", domain)]
+        if not users:
+            command.append("--open")
+        self.child: Child = children.start("ringback", [*command, "-vvv"])
+        answers((host, self.port), self.child)
+
+    def command(self, *words: str) -> str:
+        """Runs another ``ringback`` command on the same store; its output. AssertionError when it fails."""
+        done = subprocess.run(
+            [*RINGBACK, *words, "--config", str(self._config), "--store", self.store],
+            env={**os.environ, "RINGBACK_PASSWORD": PASSWORD},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert done.returncode == 0, f"ringback {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
