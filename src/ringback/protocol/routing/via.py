@@ -33,17 +33,22 @@ def stamp(request: Request, flow: Flow) -> None:
     params = via.params
     host, port = flow.remote
     asked = "rport" in params
-    if not asked and "received" not in params and _bare(via.host) == host:
-        return
-    first = request.get("via") or ""
-    if '"' not in first and "," not in first:
-        if asked and not params["rport"] and "received" not in params:
-            before, found, after = first.partition(";rport")
-            if found and (not after or after[0] == ";"):
-                request.replace_first("via", f"{before};rport={port};received={host}{after}")
+    if asked:
+        if not params["rport"] and "received" not in params:
+            at = request.names.index("via")
+            before, found, after = request.lines[at].partition(";rport")
+            # the usual way to write it, and in the first value, not in a later one or within quotes
+            if found and (not after or after[0] == ";") and "," not in before and '"' not in before:
+                line = f"{before};received={host};rport={port}{after}"
+                request.lines[at] = request._first["via"] = line
+                request.raw = None
+                request._typed.pop("via", None)
+                params["received"] = host  # the parsed value belongs to this request alone, so it is kept true
+                params["rport"] = str(port)
                 return
-    else:
-        first = split_unquoted(first, ",")[0]
+    elif "received" not in params and _bare(via.host) == host:
+        return
+    first = split_unquoted(request.get("via") or "", ",")[0]
     parts = [part for part in split_unquoted(first, ";") if _name(part) not in ("rport", "received")]
     parts.append(f"received={host}")
     if asked:
@@ -83,7 +88,7 @@ def _name(part: str) -> str:
 
 
 def _bare(host: str) -> str:
-    """The host without the brackets of an IPv6 reference; some write them into received and maddr too (RFC 5118 §4.5)."""
+    """The host without IPv6 brackets, which some write into received and maddr too (RFC 5118 §4.5)."""
     return host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host
 
 

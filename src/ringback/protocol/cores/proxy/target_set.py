@@ -1,0 +1,114 @@
+"""The target set of a request (RFC 3261 §16.5): where it may go, in which order, and no URI twice.
+
+Targets are tried from the highest q to the lowest, those of equal q together (FRK-2). A target without q counts as
+1.0. What has once been in the set is never added again, which is what ends a redirection that points at itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, final
+
+from ringback.protocol.message.uri import Uri
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ringback.protocol.routing.flow import Flow, Hop
+
+
+@final
+class Target:
+    """One place to send a request to.
+
+    ``uri_text`` becomes the Request-URI. ``route`` is pushed onto Route (the Path of a binding), first value first.
+    ``hops`` are addresses to try in order, ``flow`` a way that is already open (a binding's); with neither, the next
+    hop is found from Route or Request-URI. ``ring_time`` limits the wait for a final response to INVITE, in seconds
+    from the moment the request leaves; None leaves it to Timer C.
+    """
+
+    __slots__ = ("flow", "hops", "q", "ring_time", "route", "uri_text")
+
+    def __init__(
+        self,
+        uri_text: str,
+        *,
+        hops: list[Hop] | None = None,
+        route: Iterable[str] = (),
+        q: float = 1.0,
+        flow: Flow | None = None,
+        ring_time: float | None = None,
+    ) -> None:
+        self.uri_text = uri_text
+        self.hops = hops
+        self.route = list(route)
+        self.q = q
+        self.flow = flow
+        self.ring_time = ring_time
+
+    def __repr__(self) -> str:
+        return f"Target({self.uri_text} q={self.q})"
+
+
+@final
+class TargetSet:
+    """Targets waiting for their turn, and the URIs that have ever been among them."""
+
+    __slots__ = ("_limit", "_seen", "_waiting")
+
+    def __init__(self, targets: Iterable[Target] = (), limit: int = 100) -> None:
+        self._waiting: list[Target] = []  # the last one is next
+        self._seen: list[Uri | str] = []  # text until a second URI needs comparing: most requests have one target
+        self._limit = limit
+        for target in targets:
+            self.add(target)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, target: Target) -> bool:
+        """Add a target in its place by q; False if its URI was in the set before or the set is full (§16.5).
+
+        Raises ``RemoteProtocolError`` if the URI cannot be parsed (the first one is not looked at here).
+        """
+        seen = self._seen
+        if not seen:
+            seen.append(target.uri_text)
+        elif len(seen) >= self._limit:
+            return False
+        else:
+            uri = Uri.parse(target.uri_text)
+            for i, known in enumerate(seen):
+                if isinstance(known, str):
+                    known = seen[i] = Uri.parse(known)
+                if known.equals(uri):
+                    return False
+            seen.append(uri)
+        waiting = self._waiting
+        place = 0
+        while place < len(waiting) and waiting[place].q < target.q:
+            place += 1
+        waiting.insert(place, target)
+        return True
+
+    def next_q(self) -> float | None:
+        """The q of the group whose turn it is, None when nothing waits."""
+        return self._waiting[-1].q if self._waiting else None
+
+    def take(self) -> Target:
+        """The next target; ``IndexError`` when nothing waits."""
+        return self._waiting.pop()
+
+    def group(self) -> list[Target]:
+        """The targets of the next q that still wait; they are tried in parallel."""
+        q = self.next_q()
+        return [target for target in self._waiting if target.q == q]
+
+    def widest(self) -> int:
+        """The size of the largest group that would be tried in parallel."""
+        sizes = Counter(target.q for target in self._waiting)
+        return max(sizes.values(), default=0)
+
+    def clear(self) -> None:
+        """Forget the targets that were not tried; no new branch starts (§16.7 step 5, §16.10)."""
+        self._waiting.clear()

@@ -1,0 +1,144 @@
+"""Route and Record-Route as a proxy treats them (RFC 3261 §16.4, §16.6 steps 4 and 6, §16.12).
+
+Rule 1. A value is ours when its host and port are ours (``LocalNames``); who we are is told, never guessed.
+Rule 2. What we put into Record-Route bears a token, a keyed hash of the Call-ID. A Route (or, from a strict router,
+        a Request-URI) of ours with a valid token proves that we forwarded the request that made this dialog; without
+        one it is a preloaded Route, and the request is treated as any request from outside a dialog.
+Rule 3. Every value of ours at the top of the Route is removed, not only the first: we record-route twice where
+        transport or address family changes, and a request need not be sent to ourselves.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from hmac import compare_digest
+from typing import TYPE_CHECKING, final
+
+from ringback.protocol.grammar import ascii_lower
+from ringback.protocol.message.uri import Uri
+from ringback.protocol.routing.via import DEFAULT_PORT, DEFAULT_PORTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ringback.protocol.message.model import Request
+    from ringback.protocol.routing.flow import Address, Flow
+
+TOKEN = "rbk"  # noqa: S105 - the name of the URI parameter
+
+
+@final
+class LocalNames:
+    """Who this element is: the domains it is responsible for, and the addresses it can be reached at.
+
+    A domain without a port, or with the port of one of our addresses, is ours; an address is ours with its port.
+    """
+
+    __slots__ = ("_places", "_ports", "domains")
+
+    def __init__(self, domains: Iterable[str] = (), addresses: Iterable[Address] = ()) -> None:
+        self.domains = {ascii_lower(domain) for domain in domains}
+        self._places: set[Address] = set()
+        self._ports: set[int] = set()
+        for address in addresses:
+            self.add_address(address)
+
+    def add_address(self, address: Address) -> None:
+        """A host (name, or numeric without brackets) and port at which requests reach us."""
+        host, port = address
+        self._places.add((ascii_lower(host), port))
+        self._ports.add(port)
+
+    def owns(self, uri: Uri) -> bool:
+        """True when the URI's host and port are this element, whatever its user part."""
+        return uri.is_sip and self.owns_place(uri.host, uri.port, 5060 if uri.scheme == "sip" else 5061)
+
+    def owns_place(self, host: str, port: int | None, default: int = DEFAULT_PORT) -> bool:
+        """The same for a host (brackets allowed) and a port; None is the default one."""
+        if host[:1] == "[":
+            host = host[1:-1]
+        host = ascii_lower(host)
+        if host in self.domains:
+            return port is None or port in self._ports
+        return (host, port or default) in self._places
+
+
+def record_route_token(secret: bytes, call_id: str) -> str:
+    """The proof that we record-routed this Call-ID: 16 hexadecimal digits of a keyed hash (at most 64 bytes of key)."""
+    return blake2b(call_id.encode("utf-8", "surrogateescape"), digest_size=8, key=secret).hexdigest()
+
+
+def check_route_token(secret: bytes, call_id: str, token: str | None) -> bool:
+    """True when ``token`` is the one that ``record_route_token`` makes for this Call-ID; compared in constant time."""
+    return bool(token) and compare_digest(
+        (token or "").encode("utf-8", "surrogateescape"), record_route_token(secret, call_id).encode()
+    )
+
+
+def preprocess(request: Request, flow: Flow, local: LocalNames, secret: bytes) -> bool:
+    """Undo what brought the request here (§16.4), in place; True when a value of ours had a valid token.
+
+    A Request-URI that a strict router filled with our Record-Route value is replaced by the last Route value; a
+    ``maddr`` of ours, when the request came on the port and transport that the URI names, is taken off; our own
+    values leave the top of Route. Raises ``RemoteProtocolError`` if Route cannot be parsed.
+    """
+    uri = request.uri
+    within_dialog = False
+    if uri.params:
+        if TOKEN in uri.params and local.owns(uri):
+            within_dialog = check_route_token(secret, request.call_id, uri.params[TOKEN])
+            if within_dialog:
+                _undo_strict_route(request)
+                uri = request.uri
+        if uri.params.get("maddr"):
+            _strip_maddr(request, uri, flow, local)
+    if "route" in request.names:
+        for value in request.routes:
+            route = value.uri
+            if not local.owns(route):
+                break
+            if not within_dialog and TOKEN in route.params:
+                within_dialog = check_route_token(secret, request.call_id, route.params[TOKEN])
+            request.pop_first("route")
+    return within_dialog
+
+
+def next_hop_uri(request: Request) -> Uri:
+    """The URI that says where the request goes next (§16.6 steps 6 and 7): top Route value, else Request-URI.
+
+    When the top Route value is a strict router (no ``lr``), the request is rewritten in place for it: the Request-URI
+    becomes the last Route value, and the top one the Request-URI.
+    """
+    if "route" not in request.names:
+        return request.uri
+    first = request.routes[0]
+    if first.uri.lr:
+        return first.uri
+    request.append("route", f"<{request.uri_text}>")
+    request.set_uri(first.uri_text)
+    request.pop_first("route")
+    return request.uri
+
+
+def _undo_strict_route(request: Request) -> None:
+    if "route" not in request.names:
+        return  # nothing behind us: the request is for ourselves
+    last = request.routes[-1].uri_text
+    values = request.values("route")[:-1]
+    request.set_uri(last)
+    if values:
+        request.set("route", ", ".join(values))
+    else:
+        request.remove("route")
+
+
+def _strip_maddr(request: Request, uri: Uri, flow: Flow, local: LocalNames) -> None:
+    transport = uri.transport or ("TLS" if uri.scheme == "sips" else "UDP")
+    port = uri.port or DEFAULT_PORTS.get(transport, DEFAULT_PORT)
+    if transport != flow.transport or port != flow.local[1]:
+        return  # it wants to reach us by another port or transport, and is forwarded there
+    if not local.owns_place(uri.params["maddr"] or "", port):
+        return
+    params = {name: value for name, value in uri.params.items() if name not in ("maddr", "transport")}
+    bare = Uri(uri.scheme, uri.host, user=uri.user, password=uri.password, params=params, headers=uri.headers)
+    request.set_uri(str(bare))
