@@ -49,6 +49,8 @@ class SystemDatagramEndpoint:
     ) -> None:
         self._loop = loop
         self._socket = sock
+        self._on_readable = on_readable
+        self._announced = False
         self._receive = sock.recvfrom
         self._send = sock.sendto
         self._family = 6 if sock.family == socket.AF_INET6 else 4
@@ -78,6 +80,7 @@ class SystemDatagramEndpoint:
 
     def take_errors(self) -> list[tuple[Address, TransportError]]:
         """The ICMP errors since the last call, each with the destination that it is about."""
+        self._announced = False
         errors = self._errors
         if errors:
             self._errors = []
@@ -111,6 +114,9 @@ class SystemDatagramEndpoint:
         """A first try failed. An error that waits on the socket is reported by the next send, whatever its
         destination, and that send does not happen: so when the queue had one, once more."""
         if error.errno not in _BUFFER_FULL and self._read_error_queue():
+            if self._errors and not self._announced:
+                self._announced = True  # the socket itself will not call again for what has been read here
+                self._loop.call_soon(self._announce)
             try:
                 self._send(data, destination)
                 return
@@ -120,6 +126,10 @@ class SystemDatagramEndpoint:
             self.dropped += 1
             return
         raise TransportError(error.strerror or str(error), errno=error.errno) from error
+
+    def _announce(self) -> None:
+        if self._announced and not self.closed:
+            self._on_readable(self)
 
     def _read_error_queue(self) -> bool:
         """Move the kernel's delivery failures into our list; False if there were none to read."""
