@@ -183,7 +183,7 @@ class ProxyCore:
             if event.server:
                 self._withdrawn.discard(event.key)
             else:
-                machine.failed(event.key, BranchInput.TERMINATED, now)  # type: ignore[arg-type]
+                machine.failed(event.key, BranchInput.TERMINATED, now)
         elif isinstance(event, CancelReceived):
             context = machine.contexts.get(event.key)
             if context is None:
@@ -194,7 +194,7 @@ class ProxyCore:
         elif isinstance(event, TransactionTimedOut | TransportFailed) and not event.server:
             # a server transaction that fails changes nothing downstream (§16.9)
             what = BranchInput.TIMEOUT if isinstance(event, TransactionTimedOut) else BranchInput.UNREACHABLE
-            machine.failed(event.key, what, now)  # type: ignore[arg-type]
+            machine.failed(event.key, what, now)
 
     def handle_timers(self, now: float) -> None:
         """Timer C, ring times and the 64*T1 after CANCEL that have come due."""

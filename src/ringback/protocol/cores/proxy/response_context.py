@@ -167,7 +167,7 @@ class ContextMachine:
         self._events = events
         self.contexts: dict[ServerKey, ResponseContext] = {}
         self.live: dict[int, Branch] = {}  # by number
-        self.by_key: dict[ClientKey, Branch] = {}
+        self.by_key: dict[ClientKey | ServerKey, Branch] = {}
         self.number = 0
         self.timers = TimerQueue()
 
@@ -198,7 +198,7 @@ class ContextMachine:
         else:
             self.apply(branch, BranchInput.FAILURE, now, response)
 
-    def failed(self, key: ClientKey, what: BranchInput, now: float) -> None:
+    def failed(self, key: ClientKey | ServerKey, what: BranchInput, now: float) -> None:
         """A client transaction could not deliver (UNREACHABLE), had no answer (TIMEOUT), or is gone (TERMINATED)."""
         branch = self.by_key.get(key)
         if branch is None:
