@@ -37,7 +37,7 @@ check: setup ## format, lint, types, layers, public API
 	@$(PY) tools/public_api.py --check
 
 bench: setup peers ## CPU per call, REGISTER and MESSAGE, beside Kamailio in the same run
-	@$(PY) -m benchmarks
+	@$(PY) -m benchmarks $(BENCH)
 
 sim: setup ## replay a seed of the simulated world: make sim SEED=17
 	@$(PY) tools/sim.py $(SEED)
