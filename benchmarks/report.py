@@ -17,6 +17,16 @@ HISTORY = DOCS / "performance.json"
 PAGE = DOCS / "performance.md"
 OURS, THEIRS = "ringback", "kamailio"
 
+INTRODUCTION = """\
+What one unit of work costs the server in CPU microseconds, user and system together, beside Kamailio in the same run
+on the same machine: `make bench`. Written by it, not by hand.
+
+Both servers run at the same time, pinned to one core, and are loaded in turn by SIPp on another core, over UDP on
+loopback, at the same rate: the CPU of a unit falls with the rate, so figures at different rates do not compare.
+Ringback is one process of CPython with its bindings in SQLite, committed before each 200; Kamailio has one UDP worker
+and its bindings in memory. Each figure is the median of its runs, with the least and the most. A call is INVITE, 180,
+200, ACK, BYE, 200: looked up, record-routed and stateful."""
+
 Figure = dict[str, float | int | list[float]]
 
 
@@ -113,14 +123,7 @@ def page(entries: list[dict[str, object]]) -> str:
     lines = [
         "# Performance",
         "",
-        "What one unit of work costs the server in CPU microseconds, user and system together, beside Kamailio in the",
-        "same run on the same machine: `make bench`. Written by it, not by hand.",
-        "",
-        "Both servers run at the same time, pinned to one core, and are loaded in turn by SIPp on another core, over UDP",
-        "on loopback, at the same rate: the CPU of a unit falls with the rate, so figures at different rates do not",
-        "compare. Ringback is one process of CPython with its bindings in SQLite, committed before each 200; Kamailio has",
-        "one UDP worker and its bindings in memory. Each figure is the median of its runs, with the least and the most. A",
-        "call is INVITE, 180, 200, ACK, BYE, 200: looked up, record-routed and stateful.",
+        *INTRODUCTION.splitlines(),
         "",
         f"Last run: {last['when']} UTC, {_versions(last)}, Python {last['python']}, {last['machine']}.",
         "",
