@@ -123,7 +123,7 @@ class ProxySettings(Section):
     timer_c: Annotated[float, msgspec.Meta(gt=180, le=1e9)] = (
         185.0  # seconds an INVITE branch may ring: more than 3 minutes
     )
-    recurse: bool = True  # try the Contacts of a 3xx ourselves; otherwise the 3xx goes up
+    recurse: bool = False  # try the Contacts of a 3xx ourselves instead of passing it up
     record_route: bool = True  # stay on the path of dialogs
     max_breadth: Annotated[int, msgspec.Meta(ge=1, le=60)] = 60  # branches that one request may become (RFC 5393 §5.3)
     ring_time: Positive | None = None  # seconds a group of equal q rings before the next is tried; None: Timer C
@@ -226,6 +226,19 @@ def _suggest(section: str, name: str) -> str:
     wanted = f"{section}.{name}" if section else name
     near = difflib.get_close_matches(wanted, known_keys(), n=1, cutoff=0.7)
     return f", did you mean {near[0]}?" if near else ""
+
+
+def default_domain(settings: Settings) -> str:
+    """The domain of a user that is named without one: the first of ``domains``, else the first address we listen on.
+
+    Raises ``SettingsError`` when that address stands for all addresses of the machine, which names nobody.
+    """
+    if settings.domains:
+        return settings.domains[0].lower()
+    host = settings.addresses[0].host
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        raise SettingsError("domains", f"expected at least one domain, since {settings.listen[0]} names none")
+    return f"[{host}]" if ":" in host else host.lower()
 
 
 def find_file(given: Path | None, environment: Mapping[str, str], directory: Path | None = None) -> Path | None:

@@ -1,0 +1,131 @@
+"""``ringback user add|list|passwd|rm``: who may register. Passwords are asked for, never shown, and never stored."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ringback.cli.terminal import complain, console, fail, print_json
+
+if TYPE_CHECKING:
+    from ringback.server.settings import Settings
+    from ringback.server.stores.sqlite import SqliteStore
+
+app = typer.Typer(help="Users: who may register and call.", no_args_is_help=True)
+
+Config = Annotated[Path | None, typer.Option("--config", help="Settings file.")]
+Store = Annotated[str | None, typer.Option("--store", help="Where users are kept: sqlite:FILE.")]
+Domain = Annotated[str | None, typer.Option("--domain", help="The user's domain. Default: the first of the settings.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+Name = Annotated[str, typer.Argument(help="alice, alice@example.test or sip:alice@example.test")]
+
+
+def open_store(config: Path | None, store: str | None) -> tuple[Settings, SqliteStore]:
+    """The settings of this machine and the store they name."""
+    from ringback.server.settings import load
+    from ringback.server.stores.sqlite import SqliteStore
+
+    settings = load(config, store=store)
+    return settings, SqliteStore(settings.database)
+
+
+def split_name(name: str, domain: str | None, settings: Settings) -> tuple[str, str]:
+    """User and domain of a name as it was typed."""
+    from ringback.server.settings import default_domain
+
+    bare = name.removeprefix("sip:")
+    user, at, written = bare.rpartition("@")
+    if not at:
+        user, written = bare, domain or default_domain(settings)
+    elif domain is not None and domain != written:
+        fail(f"two domains for {name}: {written} and {domain}")
+    if not user or not written:
+        fail(f"expected user@domain, got {name!r}")
+    return user, written.lower()
+
+
+def read_password() -> str:
+    """From ``$RINGBACK_PASSWORD``, or typed twice without being shown."""
+    password = os.environ.get("RINGBACK_PASSWORD")
+    if password is None:
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt="Again", err=True)
+    if not password:
+        fail("an empty password is no password")
+    return password
+
+
+@app.command("add")
+def add(name: Name, config: Config = None, store: Store = None, domain: Domain = None, as_json: Json = False) -> None:
+    """Add a user. The password comes from a prompt or $RINGBACK_PASSWORD."""
+    settings, open_ = open_store(config, store)
+    user, where = split_name(name, domain, settings)
+    with open_ as users:
+        if users.exists(user, where):
+            fail(f"there is a user {user} in {where} already")
+        added = users.add_user(user, where, read_password(), settings.auth.realm)
+    if as_json:
+        print_json({"user": added.username, "domain": added.domain, "realm": added.realm, "aor": added.aor})
+        return
+    console().print(f"added {added.aor}")
+    console(stderr=True).print(
+        f"A phone needs: user {added.username}, domain {added.domain}, server {_servers(settings)}, the password.",
+    )
+
+
+def _servers(settings: Settings) -> str:
+    return " or ".join(str(address) for address in settings.addresses)
+
+
+@app.command("list")
+def list_users(config: Config = None, store: Store = None, as_json: Json = False) -> None:
+    """List the users and the digest algorithms that they can use."""
+    _, open_ = open_store(config, store)
+    with open_ as users:
+        found = users.users()
+    if as_json:
+        for user in found:
+            print_json(
+                {
+                    "user": user.username,
+                    "domain": user.domain,
+                    "realm": user.realm,
+                    "aor": user.aor,
+                    "algorithms": list(user.algorithms),
+                }
+            )
+        return
+    if not found:
+        complain("no users yet; ringback user add NAME adds one")
+        return
+    from rich.table import Table
+
+    table = Table("AOR", "Realm", "Algorithms", box=None, pad_edge=False, header_style="bold")
+    for user in found:
+        table.add_row(user.aor, user.realm, ", ".join(user.algorithms))
+    console().print(table)
+
+
+@app.command("passwd")
+def passwd(name: Name, config: Config = None, store: Store = None, domain: Domain = None) -> None:
+    """Give a user a new password, from a prompt or $RINGBACK_PASSWORD."""
+    settings, open_ = open_store(config, store)
+    user, where = split_name(name, domain, settings)
+    with open_ as users:
+        if not users.exists(user, where):
+            fail(f"there is no user {user} in {where}")
+        users.set_password(user, where, read_password())
+    console().print(f"changed sip:{user}@{where}")
+
+
+@app.command("rm")
+def remove(name: Name, config: Config = None, store: Store = None, domain: Domain = None) -> None:
+    """Remove a user, and what is registered for it."""
+    settings, open_ = open_store(config, store)
+    user, where = split_name(name, domain, settings)
+    with open_ as users:
+        if not users.remove_user(user, where):
+            fail(f"there is no user {user} in {where}")
+    console().print(f"removed sip:{user}@{where}")

@@ -1,0 +1,63 @@
+"""From an address-of-record to the targets that it stands for (RFC 3261 §16.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, final
+
+from ringback.protocol.cores.proxy.target_set import Target
+from ringback.protocol.message.uri import Uri
+from ringback.protocol.registration.binding import flow_from_text
+from ringback.server.chain import Destination, Exchange, Verdict
+
+if TYPE_CHECKING:
+    from ringback.protocol.registration.binding import Binding
+    from ringback.server.stores.base import LocationStore
+
+# What only means something within one network: RFC 1918, RFC 6598, link-local, and the like for IPv6.
+_PRIVATE = (
+    "10.", "192.168.", "169.254.", "fe80:", "fc", "fd",
+    *(f"172.{second}." for second in range(16, 32)),
+    *(f"100.{second}." for second in range(64, 128)),
+)  # fmt: skip
+
+
+@final
+class Locate:
+    """Looks bindings up. ``is_user`` says whether an address-of-record is valid here, bindings or none.
+
+    ``ring_time`` limits how long targets of one q ring before the next ones are tried, in seconds; None: Timer C.
+    """
+
+    def __init__(self, store: LocationStore, is_user: Callable[[str], bool], ring_time: float | None = None) -> None:
+        self._store = store
+        self._is_user = is_user
+        self._ring_time = ring_time
+
+    async def __call__(self, exchange: Exchange) -> Verdict:
+        """Sets ``targets``; refuses with 404 an unknown user, with 480 one that is not registered."""
+        if exchange.destination is not Destination.LOCAL:
+            exchange.targets = [Target(exchange.request.uri_text)]
+            return Verdict.NEXT
+        bindings = self._store.bindings(exchange.aor, exchange.now)
+        if bindings:
+            ring_time = self._ring_time if exchange.request.method == "INVITE" and len(bindings) > 1 else None
+            exchange.targets = [target_of(binding, ring_time) for binding in bindings]
+            return Verdict.NEXT
+        return exchange.refuse(480 if self._is_user(exchange.aor) else 404)
+
+
+def target_of(binding: Binding, ring_time: float | None = None) -> Target:
+    """Where a request for ``binding`` goes: its URI by its Path, or back down the flow that a NAT keeps open."""
+    target = Target(binding.uri, route=binding.path, q=binding.q, ring_time=ring_time)
+    if binding.received and not binding.path and _behind_nat(binding):
+        target.flow = flow_from_text(binding.received)
+    return target
+
+
+def _behind_nat(binding: Binding) -> bool:
+    """Whether the contact is a private address, and the REGISTER came from one that is not."""
+    remote = binding.received.split(" ")[2]
+    host = Uri.parse(binding.uri).ip
+    source = remote.rpartition(":")[0].strip("[]")
+    return host != source and host.lower().startswith(_PRIVATE) and not source.startswith(_PRIVATE)
