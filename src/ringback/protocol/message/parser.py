@@ -17,9 +17,9 @@ import re
 from typing import NoReturn, final
 
 from ringback.protocol.errors import RemoteProtocolError
-from ringback.protocol.grammar import is_token, parse_uint
+from ringback.protocol.grammar import is_token, unfold
 from ringback.protocol.message.model import Message, Request, Response
-from ringback.protocol.message.registry import KEYS, METHODS, header_key
+from ringback.protocol.message.registry import KEYS, METHODS, display_name, header_key
 
 
 @final
@@ -31,7 +31,7 @@ class Limits:
     door check reads): 400.
     """
 
-    __slots__ = ("body", "header_count", "header_line", "message", "start_line", "value_count", "via_count")
+    __slots__ = ("body", "header_count", "header_line", "least", "message", "start_line", "value_count", "via_count")
 
     def __init__(
         self,
@@ -51,6 +51,8 @@ class Limits:
         self.body = body
         self.via_count = via_count
         self.value_count = value_count
+        # A head no longer than this has no line that is too long.
+        self.least = min(start_line, header_line)
 
 
 DEFAULT_LIMITS = Limits()
@@ -69,150 +71,163 @@ def parse_message(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Request | Res
 
     Raises ``RemoteProtocolError``: 400 when it cannot be read, 414, 413 or 513 past a limit, 505 for another version.
     """
-    start = 0
     if data[:2] == b"\r\n":
         start = 2
         while data.startswith(b"\r\n", start):
             start += 2
-    if len(data) > limits.message:
-        _refuse(data, start, "message too large", 513, "RFC 3261 §21.5.7", limits)
-    end = data.find(b"\r\n\r\n", start)
+        data = data[start:]
+    end = data.find(b"\r\n\r\n")
     if end < 0:
-        _refuse(data, start, "no empty line after the headers", 400, "RFC 3261 §7", limits)
-    lines = data[start:end].decode("utf-8", "surrogateescape").split("\r\n")
-    head = data[start:end]
-    folded = b"\r\n " in head or b"\r\n\t" in head
-    if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1:
-        _refuse(data, start, "a line end that is not CRLF", 400, "RFC 3261 §7", limits)
-    first = lines.pop(0)
-    if folded:
-        lines = _join_folds(first, lines, data, start, limits)
-    names = [KEYS.get(line.partition(":")[0], "") for line in lines]
+        _refuse(data, "no empty line after the headers", 400, "RFC 3261 §7", limits)
+    if len(data) > limits.message:
+        _refuse(data, "message too large", 513, "RFC 3261 §21.5.7", limits)
+    lines = data[:end].decode("utf-8", "surrogateescape").split("\r\n")
+    joined = "".join(lines)
+    if "\n" in joined or "\r" in joined:
+        _refuse(data, "a line end that is not CRLF", 400, "RFC 3261 §7", limits)
+    first = lines[0]
+    del lines[0]
+    names: list[str]
     bad = ""
-    if "" in names:
-        bad = _name_others(names, lines)
-    message = _read_start_line(first, names, lines, limits)
+    try:
+        # The inner "loop" is an assignment, and costs as little.
+        names = [KEYS[name] for line in lines for name, colon, _ in [line.partition(":")] if colon]
+    except KeyError:
+        names = []
+    if len(names) != len(lines):
+        names, lines, bad = _name_lines(lines)
+    message: Request | Response
+    words = first.split(" ")
+    if len(words) == 3 and words[2] == "SIP/2.0" and words[0] in METHODS and words[1]:
+        message = Request(words[0], words[1], names, lines)
+    elif words[0] == "SIP/2.0" and first[8:9] == " " and first[11:12] == " " and first[9:12] in _CODES:
+        message = Response(int(words[1]), first[12:], names, lines)
+    else:
+        message = _read_start_line(first, names, lines)
     if bad:
         raise RemoteProtocolError(bad, clause="RFC 3261 §7.3.1", message=message)
-    if len(lines) > limits.header_count:
-        raise RemoteProtocolError("too many headers", clause="RFC 3261 §21.4.1", message=message)
-    if end - start > limits.header_line:
-        for line in lines:
-            if len(line) > limits.header_line or len(line.encode("utf-8", "surrogateescape")) > limits.header_line:
-                name = line.partition(":")[0][:64]
-                raise RemoteProtocolError("header too long", header=name, clause="RFC 3261 §21.4.1", message=message)
-    body = end + 4
-    size = len(data) - body
-    if "content-length" in message._first:
-        if names.count("content-length") > 1:
+    if end > limits.least or len(lines) > limits.header_count:
+        _check_sizes(message, first, limits)
+    size = body = end + 4
+    length = message._first.get("content-length")
+    if length is None:
+        size = len(data)
+    else:
+        if len(names) != len(message._first) and names.count("content-length") > 1:
             raise RemoteProtocolError(
                 "several Content-Length", header="Content-Length", clause="RFC 4475 §3.3.9", message=message
             )
-        length = message.content_length or 0
-        if length > size:
-            raise RemoteProtocolError(
-                "Content-Length is greater than the body",
-                header="Content-Length",
-                offset=len(data),
-                clause="RFC 3261 §18.3",
-                message=message,
-            )
-        size = length
-    if size > limits.body:
+        digits = length.partition(": ")[2]
+        if len(digits) < 6 and digits.isdigit() and digits.isascii():
+            size += int(digits)
+        else:
+            size += message.content_length or 0
+    if size > len(data):
+        raise RemoteProtocolError(
+            "Content-Length is greater than the body",
+            header="Content-Length",
+            offset=len(data),
+            clause="RFC 3261 §18.3",
+            message=message,
+        )
+    if size - body > limits.body:
         raise RemoteProtocolError("body too large", status=413, clause="RFC 3261 §21.4.11", message=message)
-    if start == 0 and body + size == len(data):
-        message.raw = data
-    else:
-        message.raw = data[start : body + size]
-    message.body = data[body : body + size]
+    message.raw = data if size == len(data) else data[:size]
+    message.body = data[body:size]
     return message
 
 
-def _join_folds(first: str, lines: list[str], data: bytes, start: int, limits: Limits) -> list[str]:
-    """``lines`` with each continuation line put back, CRLF and all, to the one it continues (§7.3.1)."""
+def _check_sizes(message: Request | Response, first: str, limits: Limits) -> None:
+    """Hold a message that is long enough to break them to the limits of its parts."""
+    if _size(first) > limits.start_line:
+        raise RemoteProtocolError("Request-URI too long", status=414, clause="RFC 3261 §21.4.12", message=message)
+    if len(message.lines) > limits.header_count:
+        raise RemoteProtocolError("too many headers", clause="RFC 3261 §21.4.1", message=message)
+    for at, line in enumerate(message.lines):
+        if _size(line) > limits.header_line:
+            name = display_name(message.names[at])[:64]
+            raise RemoteProtocolError(f"{name} too long", header=name, clause="RFC 3261 §21.4.1", message=message)
+
+
+def _size(text: str) -> int:
+    """Bytes of ``text`` on the wire."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))
+
+
+def _name_lines(lines: list[str]) -> tuple[list[str], list[str], str]:
+    """Keys and lines where some are folded, unregistered or wrong; and what is wrong with the first bad one, "" if none.
+
+    A continuation line is put back, CRLF and all, to the line it continues (§7.3.1). Bad lines are left out, so that
+    what is left can be answered.
+    """
     groups: list[list[str]] = []
+    bad = ""
     for line in lines:
-        if line[:1] in (" ", "\t"):
-            if not groups:
-                _refuse(data, start, "a folded start line", 400, "RFC 3261 §7.1", limits)
-            groups[-1].append(line)
+        if line[:1] == " " or line[:1] == "\t":
+            if groups:
+                groups[-1].append(line)
+            else:
+                bad = bad or "a folded start line"
         else:
             groups.append([line])
-    return ["\r\n".join(group) for group in groups]
+    names: list[str] = []
+    whole: list[str] = []
+    for group in groups:
+        name, colon, _ = group[0].partition(":")
+        key = header_key(name) if colon else ""
+        if key:
+            names.append(key)
+            whole.append("\r\n".join(group))
+        else:
+            bad = bad or ("a header whose name is no token" if colon else "a header without a colon")
+    return names, whole, bad
 
 
-def _name_others(names: list[str], lines: list[str]) -> str:
-    """Fill in the keys of headers in unusual spelling. Returns what is wrong with the first bad line, "" if none is.
+_CODES = frozenset(f"{code} " for code in range(100, 700))
 
-    A bad line is taken out, so that what is left can be answered.
-    """
-    bad = ""
-    for at in range(len(names) - 1, -1, -1):
-        if not names[at]:
-            name, colon, _ = lines[at].partition(":")
-            key = header_key(name) if colon else ""
-            if key:
-                names[at] = key
-            else:
-                bad = "a header whose name is no token" if colon else "a header without a colon"
-                del names[at], lines[at]
-    return bad
+# SIP-Version = "SIP" "/" 1*DIGIT "." 1*DIGIT
+_VERSION = re.compile(r"[Ss][Ii][Pp]/[0-9]+\.[0-9]+")
 
 
-# Request-Line = Method SP Request-URI SP SIP-Version CRLF ; Status-Line = SIP-Version SP Status-Code SP Reason-Phrase CRLF
-_VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
-
-
-def _read_start_line(first: str, names: list[str], lines: list[str], limits: Limits) -> Request | Response:
+# Request-Line = Method SP Request-URI SP SIP-Version CRLF
+# Status-Line = SIP-Version SP Status-Code SP Reason-Phrase CRLF
+def _read_start_line(first: str, names: list[str], lines: list[str]) -> Request | Response:
+    """The message of a start line that is not one of the usual ones: another method or version, or a wrong one."""
     word, _, rest = first.partition(" ")
-    if word == "SIP/2.0" or word[:4].upper() == "SIP/":
-        return _read_status_line(word, rest, first, names, lines, limits)
+    if _VERSION.fullmatch(word) is not None:
+        code, _, reason = rest.partition(" ")
+        if f"{code} " not in _CODES or word.upper() != "SIP/2.0":
+            response = Response(500, "", names, lines)
+            raise RemoteProtocolError("bad Status-Line", offset=0, clause="RFC 3261 §7.2", message=response)
+        # A missing space before an empty reason phrase is let pass; it is written again with one.
+        return Response(int(code), reason, names, lines)
     uri_text, _, version = rest.partition(" ")
+    if not is_token(word):
+        raise RemoteProtocolError("bad Request-Line", offset=0, clause="RFC 3261 §7.1")
     request = Request(word, uri_text, names, lines)
-    if version == "SIP/2.0" and uri_text and len(first) <= limits.start_line and (word in METHODS or is_token(word)):
-        return request
-    if len(first) > limits.start_line:
-        raise RemoteProtocolError("Request-URI too long", status=414, clause="RFC 3261 §21.4.12", message=request)
-    if not is_token(word) or not uri_text or " " in version or "\t" in first:
+    if not uri_text or _VERSION.fullmatch(version) is None:
         raise RemoteProtocolError("bad Request-Line", offset=0, clause="RFC 3261 §7.1", message=request)
-    if version.upper() == "SIP/2.0":  # the version is case-insensitive, and sent in capitals (§7.1)
-        return request
-    if _VERSION.fullmatch(version) is None:
-        raise RemoteProtocolError("bad Request-Line", offset=0, clause="RFC 3261 §7.1", message=request)
-    raise RemoteProtocolError("not SIP/2.0", status=505, clause="RFC 3261 §21.5.6", message=request)
+    if version.upper() != "SIP/2.0":  # the version is case-insensitive, and sent in capitals (§7.1)
+        raise RemoteProtocolError("not SIP/2.0", status=505, clause="RFC 3261 §21.5.6", message=request)
+    return request
 
 
-def _read_status_line(word: str, rest: str, first: str, names: list[str], lines: list[str], limits: Limits) -> Response:
-    code, _, reason = rest.partition(" ")
-    known = len(code) == 3 and code.isascii() and code.isdigit() and 100 <= int(code) <= 699
-    response = Response(int(code) if known else 500, reason, names, lines)
-    if not known or word.upper() != "SIP/2.0" or len(first) > limits.start_line:
-        raise RemoteProtocolError("bad Status-Line", offset=0, clause="RFC 3261 §7.2", message=response)
-    return response
-
-
-def _refuse(data: bytes, start: int, text: str, status: int, clause: str, limits: Limits) -> NoReturn:
+def _refuse(data: bytes, text: str, status: int, clause: str, limits: Limits) -> NoReturn:
     """Raise for a message whose lines cannot be found for sure, with the headers that look whole, for the answer.
 
-    Read here is only what a reply copies, each line by any line end, so that none carries a CR or LF along.
+    Read here is only what a reply copies, from the first bytes, each line by any line end, so that none carries a CR
+    or LF along.
     """
-    head = data[start : start + limits.header_line]
-    text_lines = _ANY_LINE_END.split(head.decode("utf-8", "surrogateescape"))
-    message: Message | None = None
-    word, _, rest = text_lines[0].partition(" ")
-    uri_text = rest.partition(" ")[0]
-    if is_token(word) and uri_text and word[:4].upper() != "SIP/":
-        names: list[str] = []
-        lines: list[str] = []
-        for line in text_lines[1 : limits.header_count]:
-            name, colon, _ = line.partition(":")
-            key = header_key(name) if colon and line[:1] not in (" ", "\t") else ""
-            if not line:
-                break
-            if key:
-                names.append(key)
-                lines.append(line)
-        message = Request(word, uri_text, names, lines)
+    text_lines = _ANY_LINE_END.split(data[: limits.header_line].decode("utf-8", "surrogateescape"))
+    if "" in text_lines:
+        del text_lines[text_lines.index("") :]
+    names, lines, _ = _name_lines(text_lines[1 : limits.header_count])
+    lines = [unfold(line) for line in lines]
+    message: Request | Response | None = None
+    try:
+        message = _read_start_line(text_lines[0] if text_lines else "", names, lines)
+    except RemoteProtocolError as error:
+        message = error.message
     raise RemoteProtocolError(text, status=status, clause=clause, message=message)
 
 

@@ -299,7 +299,7 @@ def header_key(spelling: str) -> str:
     """The key of a header name in any spelling: the long form in lower case. "" when it is not a token (§25.1)."""
     key = KEYS.get(spelling)
     if key is None:
-        name = spelling.strip(" \t")  # HCOLON allows white space before the colon, and it is no part of the name
+        name = spelling.rstrip(" \t")  # HCOLON allows white space before the colon, and it is no part of the name
         if not is_token(name):
             return ""
         lower = ascii_lower(name)

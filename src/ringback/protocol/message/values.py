@@ -18,7 +18,36 @@ from ringback.protocol.grammar import (
     unquote,
 )
 from ringback.protocol.message.parameters import format_params, is_clean, parse_params
+from ringback.protocol.message.registry import METHODS
 from ringback.protocol.message.uri import Uri
+
+# The plain forms. Nearly every header line that comes in is written one way: no folds, no escapes, no odd spacing. For
+# that form one expression reads the whole line (half the cost of taking it apart by hand); a line that it does not match
+# goes to ``parse``, which knows the whole grammar and words the errors. Whatever a plain form matches, ``parse`` reads
+# alike (a property test holds them together). Every repeat is possessive, so that no input makes them backtrack.
+_T = r"A-Za-z0-9.!%*_+`'~\-"
+_NAME = "[A-Za-z-]++: ?"
+_PARAMS = rf"((?:;[a-z][a-z0-9-]*+(?:=[{_T}]++)?)*+)"
+_PORT = "(?::([1-9][0-9]{0,4}+))?"
+_PLAIN_ADDRESS = re.compile(
+    rf'{_NAME}(?:"([^"\\\x00-\x1f\x7f]*+)" ?+|((?:[{_T}]++ ?)++))?+'
+    rf'<([A-Za-z][A-Za-z0-9+.-]*+:[^<>"\x00-\x20\x7f]++)>(?:;tag=([{_T}]++))?{_PARAMS}'
+)
+_PLAIN_VIA = re.compile(
+    rf"{_NAME}SIP/2\.0/([A-Z]++) (([A-Za-z0-9][A-Za-z0-9_-]*+(?:\.[A-Za-z0-9_-]++)*+){_PORT})"
+    rf"(?:;branch=([{_T}]++)(;rport)?+)?{_PARAMS}"
+)
+
+
+def _plain_params(params: dict[str, str | None], text: str) -> bool:
+    """Add the parameters of a plain form to ``params``. False when one is there twice."""
+    parts = text.split(";")
+    count = len(params) + len(parts) - 1
+    for at in range(1, len(parts)):
+        name, equals, value = parts[at].partition("=")
+        params[name] = value if equals else None
+    return len(params) == count
+
 
 MAX_CSEQ = 2**31 - 1  # RFC 3261 §8.1.1.5
 MAX_SECONDS = 2**32 - 1  # delta-seconds, RFC 3261 §20.19
@@ -34,6 +63,16 @@ class CSeq:
     def __init__(self, number: int, method: str) -> None:
         self.number = number
         self.method = method
+
+    @staticmethod
+    def read(line: str) -> CSeq | None:
+        """The value of a whole header line in plain form; None when it has another form."""
+        words = line.split(" ")
+        if len(words) == 3 and words[2] in METHODS and words[0][-1:] == ":":
+            number = words[1]
+            if len(number) < 10 and number.isdigit() and number.isascii():
+                return CSeq(int(number), words[2])
+        return None
 
     # CSeq = "CSeq" HCOLON 1*DIGIT LWS Method
     @staticmethod
@@ -77,6 +116,35 @@ class Via:
         self.params: dict[str, str | None] = {} if params is None else params
         # In lower case, for transaction keys: "host" or "host:port".
         self.sent_by = ascii_lower(host) if port is None else f"{ascii_lower(host)}:{port}"
+
+    @staticmethod
+    def read(line: str) -> Via | None:
+        """The only value of a whole header line in plain form; None when it has another form."""
+        found = _PLAIN_VIA.fullmatch(line)
+        if found is None:
+            return None
+        transport, sent_by, host, port, branch, rport, rest = found.groups()
+        params: dict[str, str | None]
+        if branch is None:
+            params = {}
+        elif rport is None:
+            params = {"branch": branch}
+        else:
+            params = {"branch": branch, "rport": None}
+        if rest and not _plain_params(params, rest):
+            return None
+        via = Via.__new__(Via)
+        via.transport = transport
+        via.host = host
+        if port is None:
+            via.port = None
+        else:
+            via.port = number = int(port)
+            if number > 65535:
+                return None
+        via.params = params
+        via.sent_by = sent_by.lower()
+        return via
 
     # via-parm = sent-protocol LWS sent-by *( SEMI via-params )
     # sent-protocol = protocol-name SLASH protocol-version SLASH transport ; SLASH = SWS "/" SWS
@@ -133,8 +201,8 @@ def _split_protocol(head: str) -> tuple[str, str]:
 # only; "Bob (work)" and names in other scripts are written too, do no harm, and are let through.
 _NOT_DISPLAY = re.compile(r'[\x00-\x08\x0a-\x1f\x7f",;<>\\]')
 
-# What no addr-spec holds, in angle brackets or without them.
-_NOT_ADDRESS = re.compile(r'[\x00-\x20\x7f<>"]')
+# An addr-spec, in angle brackets or without them, as far as it can be told without knowing its scheme.
+_ADDRESS = re.compile(r'[A-Za-z][A-Za-z0-9+.-]*+:[^<>"\x00-\x20\x7f]++')
 
 
 @final
@@ -148,6 +216,20 @@ class NameAddr:
         self.uri_text = uri_text
         self.params: dict[str, str | None] = {} if params is None else params
         self._uri: Uri | None = None
+
+    @staticmethod
+    def read(line: str) -> NameAddr | None:
+        """The only value of a whole header line in plain form; None when it has another form."""
+        found = _PLAIN_ADDRESS.fullmatch(line)
+        if found is None:
+            return None
+        quoted, words, uri_text, tag, rest = found.groups()
+        params: dict[str, str | None] = {} if tag is None else {"tag": tag}
+        if rest and not _plain_params(params, rest):
+            return None
+        if words is not None:
+            quoted = words.rstrip(" ")
+        return NameAddr(uri_text, quoted, params)
 
     # name-addr = [ display-name ] LAQUOT addr-spec RAQUOT ; display-name = *( token LWS ) / quoted-string
     @staticmethod
@@ -190,7 +272,7 @@ class NameAddr:
             rest = semi + rest
             if "?" in uri_text or "," in uri_text:
                 raise RemoteProtocolError(f"URI of {what} needs angle brackets", header=what, clause="RFC 3261 §20.10")
-        if ":" not in uri_text or _NOT_ADDRESS.search(uri_text) is not None:
+        if _ADDRESS.fullmatch(uri_text) is None:
             raise RemoteProtocolError(f"bad URI in {what}", header=what, clause="RFC 3261 §25.1")
         return NameAddr(uri_text, display, parse_params(rest, what) if rest else {})
 
