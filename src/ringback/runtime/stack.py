@@ -36,7 +36,8 @@ from ringback.protocol.transaction.events import (
     SendMessage,
     StrayResponse,
 )
-from ringback.protocol.transaction.layer import Timings, TransactionLayer
+from ringback.protocol.transaction.layer import TransactionLayer
+from ringback.protocol.transaction.timings import Timings
 from ringback.runtime.locator import locate
 from ringback.runtime.stateless_tags import StatelessTags
 from ringback.transport.coroutines import Suspended, drive

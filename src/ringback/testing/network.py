@@ -84,6 +84,10 @@ class Conditions:
         self.reorder = reorder
 
 
+def _nobody(endpoint: DatagramEndpoint) -> None:
+    """Whom a closed endpoint calls."""
+
+
 @final
 class SimulatedEndpoint:
     """A datagram socket of a simulated host (``transport.network.DatagramEndpoint``)."""
@@ -139,6 +143,7 @@ class SimulatedEndpoint:
         """Give the port back; what waits is lost."""
         if not self.closed:
             self.closed = True
+            self._on_readable = _nobody  # the owner that we called has us in turn: no cycle may stay
             self._network.release(self)
 
     def arrive(self, data: bytes, source: Address) -> None:

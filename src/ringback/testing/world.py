@@ -164,14 +164,23 @@ class World:
         Raises SimulationStuck when it waits for what can never happen, or for longer than ``limit`` virtual seconds.
         """
         self._selector.set_limit(self._selector.now + limit)
-        task = self.loop.create_task(main)
+        results: list[T] = []
+        errors: list[BaseException] = []
+        task = self.loop.create_task(_record(main, results, errors))
         try:
-            return self.loop.run_until_complete(task)
+            self.loop.run_until_complete(task)
         except SimulationStuck:
             self._selector.set_limit(math.inf)
             task.cancel()
             self.loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
             raise
+        if errors:
+            error = errors.pop()
+            try:
+                raise error
+            finally:
+                del error
+        return results[0]
 
     def advance(self, seconds: float) -> None:
         """Let so many virtual seconds go by."""
@@ -221,6 +230,17 @@ class World:
         gc.unfreeze()
         if self._collector_was_on:
             gc.enable()
+
+
+async def _record(main: Coroutine[Any, Any, T], results: list[T], errors: list[BaseException]) -> None:
+    """Await ``main`` and file its outcome. A future that holds an exception is held by that exception's traceback in
+    turn, and the collector would find the pair: so the exception takes another way out."""
+    try:
+        results.append(await main)
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        errors.append(error)
 
 
 def _addresses(places: Place | Iterable[Place]) -> list[str]:
