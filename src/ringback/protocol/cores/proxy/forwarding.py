@@ -8,8 +8,10 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, final
 
-from ringback.protocol.grammar import ascii_lower, split_unquoted, strip_lws
+from ringback.protocol.errors import RemoteProtocolError
+from ringback.protocol.grammar import ascii_lower
 from ringback.protocol.message.uri import Uri
+from ringback.protocol.message.values import Credentials
 from ringback.protocol.routing.route import TOKEN, next_hop_uri, record_route_token
 from ringback.protocol.transaction.key import MAGIC_COOKIE
 
@@ -135,9 +137,8 @@ def record_route(scheme: str, sent_by: str, transport: str, token: str) -> str:
 
 
 def realm_of(credentials: str) -> str | None:
-    """The realm of a Digest credentials value, None when it has none."""
-    for part in split_unquoted(credentials.partition(" ")[2], ","):
-        name, equals, value = part.partition("=")
-        if equals and ascii_lower(strip_lws(name)) == "realm":
-            return strip_lws(value).strip('"')
-    return None
+    """The realm of a credentials value, None when it has none or cannot be read."""
+    try:
+        return Credentials.parse(credentials).params.get("realm")
+    except RemoteProtocolError:
+        return None
