@@ -37,21 +37,13 @@ class RingbackServer:
         children.folder.mkdir(parents=True, exist_ok=True)
         config = children.folder / f"ringback-{number}.toml"
         # SIPp knows MD5 only, and reads the first challenge.
-        config.write_text(f'{settings}[auth]\nalgorithms = ["MD5"]\n')
+        names = ", ".join(f'"{name}"' for name in domains)
+        config.write_text(f'{settings}domains = [{names}]\n[auth]\nalgorithms = ["MD5"]\n')
         self._config = config
         for user in users:
             self.command("user", "add", f"{user}@{self.domain}")
-        command = [
-            *RINGBACK,
-            "serve",
-            "--config",
-            str(config),
-            "--listen",
-            f"udp:{self.address}",
-            "--store",
-            self.store,
-        ]
-        command += [word for domain in domains for word in ("--domain", domain)]
+        command = [*RINGBACK, "serve", "--config", str(config)]
+        command += ["--listen", f"udp:{self.address}", "--store", self.store]
         if not users:
             command.append("--open")
         self.child: Child = children.start("ringback", [*command, "-vvv"])
@@ -69,3 +61,7 @@ class RingbackServer:
         )
         assert done.returncode == 0, f"ringback {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
+
+    def bindings(self) -> str:
+        """What is registered: one JSON document a binding."""
+        return self.command("location", "show", "--json")

@@ -27,7 +27,7 @@ SippFor = Callable[[RingbackServer], Sipp]
 def test_a_user_registers_with_digest_and_is_listed(serve: Serve, sipp_for: SippFor) -> None:
     server = serve(users=("bob",))
     sipp_for(server).register("bob", 5090, password=PASSWORD)
-    assert "sip:bob@127.0.0.1:5090" in server.command("location", "show")
+    assert "sip:bob@127.0.0.1:5090" in server.bindings()
 
 
 @pytest.mark.row("REG-10", part="SIPp")
@@ -35,7 +35,7 @@ def test_a_wrong_password_is_challenged_again(serve: Serve, sipp_for: SippFor) -
     server = serve(users=("bob",))
     contact = {"contact": "<sip:bob@127.0.0.1:5090>"}
     sipp_for(server).run("register_refused", "-s", "bob", "-au", "bob", "-ap", "guessed", keys=contact)
-    assert "5090" not in server.command("location", "show")
+    assert "5090" not in server.bindings()
 
 
 @pytest.mark.row("INV-1", "INV-3", "ACK-4", "BYE-4", "PX-2", "REG-1", "AUT-1", part="SIPp")
@@ -140,7 +140,7 @@ def test_a_registration_comes_about_when_packets_are_lost(serve: Serve, sipp_for
     contact = {"contact": "<sip:bob@127.0.0.1:5090>"}
     digest = ("-s", "bob", "-au", "bob", "-ap", PASSWORD)
     sipp_for(server).run("register_with_digest", *digest, "-lost", "20", "-r", "10", calls=10, keys=contact, seconds=40)
-    assert "sip:bob@127.0.0.1:5090" in server.command("location", "show")
+    assert "sip:bob@127.0.0.1:5090" in server.bindings()
 
 
 @pytest.mark.row("TRN-6", part="SIPp")

@@ -94,9 +94,9 @@ def test_siphon_sip_registers_and_removes_all(
     runs = sipp(server)
     runs.run(folder / "register.xml", "-s", "bob", "-au", "bob", "-ap", PASSWORD)
     runs.run(folder / "register_bob.xml", "-s", "bob", "-au", "bob", "-ap", PASSWORD)
-    assert "sip:bob@127.0.0.1:5090" in server.command("location", "show")
+    assert "sip:bob@127.0.0.1:5090" in server.bindings()
     runs.run(folder / "deregister.xml", "-s", "bob", "-au", "bob", "-ap", PASSWORD)
-    assert "sip:bob@" not in server.command("location", "show")
+    assert "sip:bob@" not in server.bindings()
 
 
 @pytest.mark.row("REG-2", part="siphon-sip")
@@ -109,7 +109,7 @@ def test_siphon_sip_registers_a_contact_elsewhere(
     scenario = corpora / "sipp_siphon_sip" / "register_alice_contact.xml"
     digest = ("-s", "alice", "-au", "alice", "-ap", PASSWORD)
     sipp(server).run(scenario, *digest, "-inf", str(contacts))
-    assert "127.0.0.1:5091" in server.command("location", "show")
+    assert "127.0.0.1:5091" in server.bindings()
 
 
 @pytest.mark.row("INV-3", "PX-2", "ACK-4", part="siphon-sip")
