@@ -60,7 +60,7 @@ class CancelReceived:
 
 @final
 class ResponseReceived:
-    """A response to a request that we sent: each 1xx, the first final one, and every further 2xx to INVITE (RFC 6026)."""
+    """A response to a request of ours: each 1xx, the first final one, and every further 2xx to INVITE (RFC 6026)."""
 
     __slots__ = ("flow", "key", "response", "user")
 

@@ -1,4 +1,4 @@
-"""The identity of a transaction (RFC 3261 §17.1.3, §17.2.3) as plain tuples of strings, used as dict keys everywhere."""
+"""The identity of a transaction (RFC 3261 §17.1.3, §17.2.3): plain tuples of strings, dict keys everywhere."""
 
 from __future__ import annotations
 
@@ -10,3 +10,6 @@ ClientKey = tuple[str, str]
 ServerKey = tuple[str, ...]
 
 MAGIC_COOKIE = "z9hG4bK"
+
+# The first item of a key that was made for an RFC 2543 peer.
+LEGACY = "2543"
