@@ -591,6 +591,37 @@ def test_a_slow_answer_comes_later_and_begins_a_turn(world: World) -> None:
     assert stack.counts()["locating"] == 0
 
 
+class BrokenResolver:
+    """A resolver with faults of its own: at once, later, and one that waits without saying so."""
+
+    async def addresses(self, host: str, family: int | None = None) -> list[str]:
+        if host == "later.test":
+            await suspend()
+            await asyncio.sleep(1)
+        if host == "careless.test":
+            await asyncio.sleep(1)
+        raise ValueError("a fault in the resolver")
+
+
+@pytest.mark.parametrize("name", ["now.test", "later.test", "careless.test"])
+def test_a_fault_in_the_resolver_is_an_answer_too(world: World, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    host = world.host(SERVER)
+    stack = Stack(network=host, resolver=BrokenResolver(), clock=host.clock, ids=host.ids)
+    core = RecordingCore()
+    stack.add("core", core)
+
+    async def main() -> None:
+        core.said.append(Locate("core", 1, Uri.parse(f"sip:{name}")))
+        stack.turn()
+        await asyncio.sleep(2)
+
+    world.run(main())
+    [(token, answer, _)] = core.answers
+    assert token == 1
+    assert isinstance(answer, TransportError)
+    assert "could not be resolved" in caplog.text
+
+
 def test_closing_cancels_what_is_being_located(world: World) -> None:
     host = world.host(SERVER)
     stack = Stack(network=host, resolver=SlowResolver(), clock=host.clock, ids=host.ids)
@@ -653,6 +684,7 @@ def test_counts_tell_of_the_layer_the_cores_and_the_stack(world: World) -> None:
     counts = stack.counts()
     assert counts["core said"] == 1
     assert counts["outbox"] == 0
+    core.poll()
 
 
 def test_the_same_seed_gives_the_same_messages_to_the_byte() -> None:

@@ -20,7 +20,8 @@ import logging
 import math
 import secrets
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 from ringback.errors import LocalProtocolError, RemoteProtocolError, SipError, TransportError
@@ -135,7 +136,8 @@ class Stack:
         self._shells: list[tuple[Any, Callable[[Any, float], None] | None]] = []
         self._outbox: list[SendMessage] = []
         self._recent: deque[tuple[Address, ClientKey | ServerKey]] = deque(maxlen=RECENT_SENDS)
-        self._locating: set[asyncio.Task[None]] = set()
+        self._locating: set[asyncio.Task[list[Hop]]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._grid = wake_grid
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = math.inf
@@ -156,6 +158,7 @@ class Stack:
         ``transport`` in capitals; ``host`` numeric or a name of this machine; ``port`` 0 for any free one;
         ``advertised`` is what others are to call us by, where that is another address. Raises TransportError.
         """
+        self._loop = asyncio.get_running_loop()
         numeric = (await self._resolver.addresses(host))[0]
         listener = await self._table.listen(transport, numeric, port, self._readable, advertised)
         return listener.local
@@ -203,7 +206,7 @@ class Stack:
         """Run a turn soon. To be called after a verb of a core was called outside of a turn; cheap to repeat."""
         if not self._woken and not self._in_turn and not self._closed:
             self._woken = True
-            asyncio.get_running_loop().call_soon(self.turn)
+            self._running_loop().call_soon(self.turn)
 
     def turn(self) -> None:
         """Handle the timers that are due, drain and send. Does nothing when called from inside a turn."""
@@ -378,21 +381,36 @@ class Stack:
             answer = drive(locate(question, self._resolver, self._table.reaches))
         except SipError as error:
             answer = error.with_traceback(None)  # which would lead back to this frame: a cycle
+        except Exception:
+            logger.exception("a name could not be resolved")
+            answer = TransportError("the resolver failed")
         if isinstance(answer, Suspended):
-            task = asyncio.get_running_loop().create_task(self._locate_later(core, question.token, answer.rest))
+            task = self._running_loop().create_task(answer.rest)
             self._locating.add(task)
-            task.add_done_callback(self._locating.discard)
+            task.add_done_callback(partial(self._located_late, core, question.token))
         else:
             core.located(question.token, answer, now)
 
-    async def _locate_later(self, core: LocatingCore, token: int, rest: Coroutine[Any, Any, list[Hop]]) -> None:
+    def _located_late(self, core: LocatingCore, token: int, task: asyncio.Task[list[Hop]]) -> None:
+        self._locating.discard(task)
+        if task.cancelled() or self._closed:
+            return
+        error = task.exception()
         answer: list[Hop] | SipError
-        try:
-            answer = await rest
-        except SipError as error:
-            answer = error.with_traceback(None)  # which would lead back to this frame: a cycle
+        if error is None:
+            answer = task.result()
+        elif isinstance(error, SipError):
+            answer = error.with_traceback(None)
+        else:
+            logger.error("a name could not be resolved", exc_info=error)
+            answer = TransportError("the resolver failed")
         core.located(token, answer, self.clock.now())
         self.wake()
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
 
     # timers
 
@@ -427,7 +445,7 @@ class Stack:
             return
         if self._timer is not None:
             self._timer.cancel()
-        loop = asyncio.get_running_loop()
+        loop = self._running_loop()
         self._timer = loop.call_at(loop.time() + max(0.0, wake_at - now), self._on_timer)
         self._armed_for = wake_at
 

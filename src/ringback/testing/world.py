@@ -22,6 +22,9 @@ from random import Random
 from types import TracebackType
 from typing import Any, Self, TypeVar, final
 
+from ringback.protocol.trace import Observer
+from ringback.protocol.transaction.timings import Timings
+from ringback.runtime.stack import DEFAULT_TIMINGS, Stack
 from ringback.testing.host import SimulatedHost
 from ringback.testing.nat import Nat
 from ringback.testing.network import Conditions, Packet, SimulatedNetwork
@@ -66,9 +69,13 @@ class World:
         self.loop = self._network.loop = VirtualLoop(self._selector)
         self.clock = VirtualClock(self._selector)
         self._watched: list[tuple[str, Callable[[], dict[str, int]]]] = []
+        self._stacks: list[Stack] = []
         self._collector_was_on = gc.isenabled()
         gc.disable()
         gc.freeze()
+
+    def __repr__(self) -> str:
+        return f"World({self.seed!r})"
 
     def __enter__(self) -> Self:
         return self
@@ -90,6 +97,29 @@ class World:
         for address in interfaces:
             self._network.hosts[address] = host
         return host
+
+    def stack(
+        self,
+        host: SimulatedHost,
+        *,
+        timings: Timings = DEFAULT_TIMINGS,
+        observer: Observer | None = None,
+        wake_grid: float = 0.0,
+    ) -> Stack:
+        """A stack on ``host``, watched by ``check_quiet`` and closed with the world. It listens nowhere yet."""
+        stack = Stack(
+            network=host,
+            resolver=host,
+            clock=host.clock,
+            ids=host.ids,
+            timings=timings,
+            observer=observer,
+            wake_grid=wake_grid,
+            secret=host.random.randbytes(32),
+        )
+        self.watch(f"stack of {host.address}", stack.counts)
+        self._stacks.append(stack)
+        return stack
 
     @property
     def now(self) -> float:
@@ -220,6 +250,8 @@ class World:
         if self.loop.is_closed():
             return
         self._selector.set_limit(math.inf)
+        for stack in self._stacks:
+            self.loop.run_until_complete(stack.close())
         tasks = asyncio.all_tasks(self.loop)
         for task in tasks:
             task.cancel()

@@ -22,7 +22,10 @@ def suspend() -> Generator[None, None, None]:
 
 @final
 class Suspended:
-    """What ``drive`` gives for a coroutine that wants to wait; ``rest`` may be made a task."""
+    """What ``drive`` gives for a coroutine that wants to wait; ``rest`` is to be made a task of its own.
+
+    Another coroutine cannot await it: Python refuses to await what has been begun.
+    """
 
     __slots__ = ("rest",)
 
