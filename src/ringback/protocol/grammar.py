@@ -226,10 +226,7 @@ def is_ipv4(host: str) -> bool:
     parts = host.split(".")
     if len(parts) != 4 or not host.isascii():
         return False
-    for part in parts:
-        if not part.isdigit() or len(part) > 3 or int(part) > 255:
-            return False
-    return True
+    return all(part.isdigit() and len(part) <= 3 and int(part) <= 255 for part in parts)
 
 
 _HEX4 = re.compile(r"[0-9A-Fa-f]{1,4}")

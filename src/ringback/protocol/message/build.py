@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from ringback.protocol.errors import LocalProtocolError, RemoteProtocolError
 from ringback.protocol.grammar import is_token, quote
-from ringback.protocol.message.model import Message, Request, Response, check_text, make_line
+from ringback.protocol.message.headers import Headers, check_text, make_line
+from ringback.protocol.message.model import Request, Response
 from ringback.protocol.message.registry import STATUS
 
 HeaderPairs = Iterable[tuple[str, str]]
@@ -62,8 +63,8 @@ def build_response(
     """The response to ``request`` (§8.2.6.2): its Via lines, From, To, Call-ID and CSeq as they came, then ``headers``.
 
     ``to_tag`` goes into a To that has no tag, but never into a 100. Timestamp is copied into a 100 (§8.2.6.1),
-    Record-Route when ``record_route`` says so (§12.1.1). ``reason`` None is the canonical phrase. What the request lacks,
-    the response lacks. Raises ``LocalProtocolError`` as the setters do.
+    Record-Route when ``record_route`` says so (§12.1.1). ``reason`` None is the canonical phrase. What the request
+    lacks, the response lacks. Raises ``LocalProtocolError`` as the setters do.
     """
     if not 100 <= status <= 699:
         raise LocalProtocolError("a status is from 100 to 699")
@@ -93,11 +94,12 @@ def build_response(
 
 
 def build_error(error: RemoteProtocolError, request: Request, to_tag: str | None = None) -> Response:
-    """The answer to a request that broke a rule: the error's status with its canonical phrase, and a Warning that names the clause.
+    """The answer to a request that broke a rule: the error's status with its canonical phrase, and a Warning.
 
-    An unreadable To is copied as it is; a tag is added behind it all the same, unless a quoted string is open.
+    The Warning (399) says what was wrong and names the clause. A To that cannot be read is copied as it is, without a
+    tag.
     """
-    text = str(error).replace("\r", " ").replace("\n", " ").replace("\0", " ")
+    text = "".join([char if char.isprintable() else "?" for char in str(error)])
     return build_response(request, error.status, to_tag=to_tag, headers=(("warning", f"399 ringback {quote(text)}"),))
 
 
@@ -109,7 +111,7 @@ def _has_tag(request: Request) -> bool:
         return True
 
 
-def _copy_all(request: Message, key: str, names: list[str], lines: list[str]) -> None:
+def _copy_all(request: Headers, key: str, names: list[str], lines: list[str]) -> None:
     if key in request._first:
         for at, name in enumerate(request.names):
             if name == key:

@@ -1,34 +1,26 @@
-"""Requests and responses: an ordered list of raw header lines, read on first touch, written back as they came.
+"""Requests and responses: raw header lines, read on first touch, written back as they came.
 
-Theory of operation. A message is its start line, its header lines and its body. ``lines`` holds each header field line
-as it came (name, colon, value, folds), ``names`` the key of each: the long form in lower case, whatever spelling the wire
-had. Typed values are a cache over that, never the other way round: an edit changes lines and drops what was cached of
-that header. A message that nobody edited is written back byte for byte; in an edited one every other line is.
+Theory of operation. A message is its start line, its header lines (``headers.Headers``) and its body. Typed values are
+a cache over the lines, never the other way round: an edit changes lines and drops what was parsed of that header. A
+message that nobody edited is written back byte for byte; in an edited one every other line is.
 
-``_first`` maps a key to its first line, because almost every read is of a header that occurs once.
+A typed read raises ``RemoteProtocolError`` with the header named and the message attached. After ``parser.validate``
+those that it touches cannot raise any more.
 """
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, final
+from typing import NoReturn, final
 
 from ringback.protocol.errors import LocalProtocolError, RemoteProtocolError
-from ringback.protocol.grammar import (
-    ascii_lower,
-    is_call_id,
-    is_token,
-    parse_uint,
-    split_unquoted,
-    unfold,
-)
-from ringback.protocol.message.registry import HEADERS, KEYS, LISTS, STATUS, display_name, header_key
+from ringback.protocol.grammar import ascii_lower, is_call_id, is_token, parse_uint, unfold
+from ringback.protocol.message.headers import Headers, check_text, split_line
+from ringback.protocol.message.headers import make_line as make_line
+from ringback.protocol.message.registry import KEYS, STATUS, display_name, header_key
 from ringback.protocol.message.uri import Uri
 from ringback.protocol.message.values import CSeq, NameAddr, Via, seconds
 
 MAX_FORWARDS = 255  # RFC 3261 §20.22
-
-# A second thing that is cached for a header, besides the value under its own key.
-_ALSO = {"via": "top_via", "contact": "contact_is_star"}
 
 
 def _missing(key: str, message: Message) -> NoReturn:
@@ -36,131 +28,22 @@ def _missing(key: str, message: Message) -> NoReturn:
     raise RemoteProtocolError(f"no {name}", header=name, clause="RFC 3261 §8.1.1", message=message)
 
 
-def _split_line(line: str) -> list[str]:
-    """The values of one line of a list header, empty ones included."""
-    return split_unquoted(unfold(line.partition(":")[2]), ",")
-
-
-def check_text(text: str) -> None:
-    """Raises ``LocalProtocolError`` when ``text`` would end its line or cannot be encoded: CR, LF, NUL, a stray surrogate."""
-    if "\r" in text or "\n" in text or "\0" in text:
-        raise LocalProtocolError("CR, LF or NUL in a value that goes into a message")
-    if not text.isascii():
-        try:
-            text.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:
-            raise LocalProtocolError("a value that goes into a message cannot be encoded") from None
-
-
-def make_line(name: str, value: str) -> tuple[str, str]:
-    """Key and header line for a name in any spelling. A registered header gets its usual spelling, another the given one.
-
-    Raises ``LocalProtocolError`` for a name that is no token and for CR, LF or NUL in the value.
-    """
-    key = KEYS.get(name) or header_key(name)
-    if not key:
-        raise LocalProtocolError("a header name must be a token")
-    check_text(value)
-    header = HEADERS.get(key)
-    if header is not None:
-        return key, f"{header.name}: {value}"
-    return key, f"{display_name(key) if name == key else name.strip(' ')}: {value}"
-
-
-class Message:
+class Message(Headers):
     """What requests and responses share. Made by ``parse_message``, ``build_request`` and ``build_response``.
 
-    ``names`` and ``lines`` run parallel and are only changed by the methods here. ``body`` may be assigned as long as
-    the caller sets Content-Length with it (``set_body`` does both). ``raw`` is the message as it came, None once edited.
+    ``names`` and ``lines`` run parallel and are only changed by the verbs of ``Headers``. ``body`` is changed by
+    ``set_body``, which sets Content-Length with it. ``raw`` is the message as it came, None once it was edited.
     """
 
-    __slots__ = ("_first", "_start", "_typed", "body", "lines", "names", "raw")
+    __slots__ = ("_start", "body")
 
-    _first: dict[str, str]
     _start: str
-    _typed: dict[str, Any]
     body: bytes
-    lines: list[str]
-    names: list[str]
-    raw: bytes | None
-
-    def _fill(self, start: str, names: list[str], lines: list[str], body: bytes) -> None:
-        self._start = start
-        self.names = names
-        self.lines = lines
-        self.body = body
-        self.raw = None
-        self._typed = {}
-        first = dict(zip(names, lines))  # noqa: B905 (strict costs a tenth of the parse)
-        if len(first) != len(names):
-            first = dict(zip(reversed(names), reversed(lines), strict=True))
-        self._first = first
-
-    # Reading
 
     @property
     def start_line(self) -> str:
         """The Request-Line or Status-Line, without its CRLF."""
         return self._start
-
-    def get(self, name: str) -> str | None:
-        """The first value line of that header: unfolded, white space at the ends off. None when there is none."""
-        line = self._first.get(KEYS.get(name) or header_key(name))
-        if line is None:
-            return None
-        value = line.partition(":")[2]
-        if "\r" in value:
-            value = unfold(value)
-        return value.strip(" \t")
-
-    def get_all(self, name: str) -> list[str]:
-        """The value of each line of that header, in order."""
-        key = KEYS.get(name) or header_key(name)
-        if key not in self._first:
-            return []
-        names = self.names
-        return [unfold(line.partition(":")[2]).strip(" \t") for at, line in enumerate(self.lines) if names[at] == key]
-
-    def values(self, name: str) -> list[str]:
-        """The values of a header that may be a comma list, across its lines, in order; empty ones are left out.
-
-        A header that is no list (``registry.LISTS``) gives one value a line. Raises ``RemoteProtocolError`` (400) for an
-        unclosed quoted string or angle bracket.
-        """
-        key = KEYS.get(name) or header_key(name)
-        if key not in self._first:
-            return []
-        return [value for value in self._values(key) if value]
-
-    def _values(self, key: str) -> list[str]:
-        """The values of a header that is there, empty ones included."""
-        found = self.get_all(key)
-        if key not in LISTS:
-            return found
-        values: list[str] = []
-        for value in found:
-            if "," in value:
-                try:
-                    values.extend(split_unquoted(value, ","))
-                except RemoteProtocolError as error:
-                    raise self._blame(error, key) from None
-            else:
-                values.append(value)
-        return values
-
-    def _blame(self, error: RemoteProtocolError, key: str) -> RemoteProtocolError:
-        """``error`` with the header and this message filled in."""
-        if error.header is None:
-            error.header = display_name(key)
-        error.message = self
-        return error
-
-    def _lines(self, key: str, first: str) -> list[str]:
-        """Every line of a header whose first line is ``first``."""
-        names = self.names
-        if len(names) == len(self._first):
-            return [first]
-        return [line for at, line in enumerate(self.lines) if names[at] == key]
 
     @property
     def vias(self) -> list[Via]:
@@ -168,17 +51,15 @@ class Message:
         cached = self._typed.get("via")
         if cached is None:
             cached = []
-            first = self._first.get("via")
-            if first is not None:
-                for line in self._lines("via", first):
-                    via = Via.read(line)
-                    if via is not None:
-                        cached.append(via)
-                        continue
-                    try:
-                        cached.extend([Via.parse(value) for value in _split_line(line)])
-                    except RemoteProtocolError as error:
-                        raise self._blame(error, "via") from None
+            for line in self._lines("via"):
+                via = Via.read(line)
+                if via is not None:
+                    cached.append(via)
+                    continue
+                try:
+                    cached.extend([Via.parse(value) for value in split_line(line)])
+                except RemoteProtocolError as error:
+                    raise self._blame(error, "via") from None
             self._typed["via"] = cached
         found: list[Via] = cached
         return found
@@ -189,8 +70,8 @@ class Message:
         typed = self._typed
         vias = typed.get("via")
         if vias:
-            via: Via = vias[0]
-            return via
+            top: Via = vias[0]
+            return top
         cached = typed.get("top_via")
         if cached is None:
             line = self._first.get("via")
@@ -199,11 +80,11 @@ class Message:
             cached = Via.read(line)
             if cached is None:
                 try:
-                    cached = Via.parse(_split_line(line)[0])
+                    cached = Via.parse(split_line(line)[0])
                 except RemoteProtocolError as error:
                     raise self._blame(error, "via") from None
             typed["top_via"] = cached
-        via = cached
+        via: Via = cached
         return via
 
     def _address(self, key: str) -> NameAddr:
@@ -216,6 +97,8 @@ class Message:
             if cached is None:
                 try:
                     cached = NameAddr.parse(unfold(line.partition(":")[2]).strip(" \t"), display_name(key))
+                    if "tag" in cached.params and not is_token(cached.params["tag"] or ""):
+                        raise RemoteProtocolError("a tag is a token", clause="RFC 3261 §19.3")
                 except RemoteProtocolError as error:
                     raise self._blame(error, key) from None
             self._typed[key] = cached
@@ -301,20 +184,19 @@ class Message:
         Parsed on first touch and kept. Raises ``RemoteProtocolError`` for a malformed or empty one.
         """
         key = KEYS.get(name) or header_key(name)
-        first = self._first.get(key)
-        if first is None:
+        if key not in self._first:
             return []
         cached = self._typed.get(key)
         if cached is None:
             cached = []
-            for line in self._lines(key, first):
+            for line in self._lines(key):
                 address = NameAddr.read(line)
                 if address is not None:
                     cached.append(address)
                     continue
                 what = display_name(key)
                 try:
-                    cached.extend([NameAddr.parse(value, what) for value in _split_line(line)])
+                    cached.extend([NameAddr.parse(value, what) for value in split_line(line)])
                 except RemoteProtocolError as error:
                     raise self._blame(error, key) from None
             self._typed[key] = cached
@@ -332,11 +214,7 @@ class Message:
     @property
     def contact_is_star(self) -> bool:
         """True when the only Contact is ``*``, which only REGISTER may have (§10.2.2)."""
-        typed = self._typed
-        if "contact_is_star" not in typed:
-            typed["contact_is_star"] = self.get("contact") == "*" and self.names.count("contact") == 1
-        star: bool = typed["contact_is_star"]
-        return star
+        return self.get("contact") == "*" and self.names.count("contact") == 1
 
     @property
     def routes(self) -> list[NameAddr]:
@@ -359,19 +237,15 @@ class Message:
 
         Raises ``RemoteProtocolError`` when it is no number.
         """
-        value = self.get("max-forwards")
-        if value is None:
+        line = self._first.get("max-forwards")
+        if line is None:
             return None
-        if len(value) <= 3 and value.isascii() and value.isdigit():
-            number = int(value)
-        else:
-            digits = value.lstrip("0") if value.isascii() and value.isdigit() else value
-            number = (
-                MAX_FORWARDS + 1
-                if len(digits) > 3 and digits.isdigit() and digits.isascii()
-                else self._uint(digits or "0", MAX_FORWARDS, "Max-Forwards")
-            )
-        return number if number <= MAX_FORWARDS else None
+        value = unfold(line.partition(":")[2]).strip(" \t")
+        if len(value) < 3 and value.isascii() and value.isdigit():
+            return int(value)
+        if value.isascii() and value.isdigit() and (len(value) > 20 or int(value) > MAX_FORWARDS):
+            return None
+        return self._uint(value, MAX_FORWARDS, "Max-Forwards")
 
     def _uint(self, value: str, maximum: int, name: str) -> int:
         try:
@@ -435,116 +309,17 @@ class Message:
         """The values of Accept (§20.1), as written, parameters included."""
         return self.values("accept")
 
-    # Editing
+    def replace_top_via(self, value: str, via: Via) -> None:
+        """Put ``value`` in the place of the first Via value; ``via`` is what it parses to, so that nobody has to.
 
-    def _changed(self, key: str) -> None:
-        self.raw = None
-        typed = self._typed
-        if typed:
-            typed.pop(key, None)
-            also = _ALSO.get(key)
-            if also is not None:
-                typed.pop(also, None)
-
-    def set(self, name: str, value: str) -> None:
-        """Make ``value`` the only one of that header: in the place of its first line, or at the end.
-
-        Like every edit: raises ``LocalProtocolError`` for a name that is no token and for CR, LF or NUL in the value.
+        For whoever stamps a Via that was read already. Raises ``LocalProtocolError`` as every edit does.
         """
-        key, line = make_line(name, value)
-        if key in self._first:
-            at = self.names.index(key)
-            if self.names.count(key) > 1:
-                self._delete(key, at + 1)
-            self.lines[at] = line
+        vias = self._typed.get("via")
+        self.replace_first("via", value)
+        if vias:
+            self._typed["via"] = [via, *vias[1:]]
         else:
-            self.names.append(key)
-            self.lines.append(line)
-        self._first[key] = line
-        self._changed(key)
-
-    def append(self, name: str, value: str) -> None:
-        """Add a line of that header after its last one, or at the end."""
-        key, line = make_line(name, value)
-        names = self.names
-        at = len(names)
-        if key in self._first:
-            while names[at - 1] != key:
-                at -= 1
-        else:
-            self._first[key] = line
-        names.insert(at, key)
-        self.lines.insert(at, line)
-        self._changed(key)
-
-    def prepend(self, name: str, value: str) -> None:
-        """Add a line of that header before its first one, or on top of all headers."""
-        key, line = make_line(name, value)
-        at = self.names.index(key) if key in self._first else 0
-        self.names.insert(at, key)
-        self.lines.insert(at, line)
-        self._first[key] = line
-        self._changed(key)
-
-    def remove(self, name: str) -> None:
-        """Remove every line of that header, in whatever spelling it came."""
-        key = KEYS.get(name) or header_key(name)
-        if key in self._first:
-            self._delete(key, 0)
-            del self._first[key]
-            self._changed(key)
-
-    def _delete(self, key: str, start: int) -> None:
-        """Drop the lines of ``key`` from position ``start`` on."""
-        names, lines = self.names, self.lines
-        keep = [at for at in range(start, len(names)) if names[at] != key]
-        lines[start:] = [lines[at] for at in keep]
-        names[start:] = [names[at] for at in keep]
-
-    def pop_first(self, name: str) -> str | None:
-        """Remove the first value of that header and return it; None when there is none.
-
-        In a comma list only the first value goes. Raises ``RemoteProtocolError`` when the list cannot be read.
-        """
-        key = KEYS.get(name) or header_key(name)
-        first = self.get(key)
-        if first is None:
-            return None
-        at = self.names.index(key)
-        if key in LISTS and "," in first:
-            first, *rest = self._split(first, key)
-            if rest:
-                self.lines[at] = self._first[key] = f"{display_name(key)}: {', '.join(rest)}"
-                self._changed(key)
-                return first
-        del self.names[at]
-        del self.lines[at]
-        if key in self.names:
-            self._first[key] = self.lines[self.names.index(key)]
-        else:
-            del self._first[key]
-        self._changed(key)
-        return first
-
-    def _split(self, value: str, key: str) -> list[str]:
-        try:
-            return split_unquoted(value, ",")
-        except RemoteProtocolError as error:
-            raise self._blame(error, key) from None
-
-    def replace_first(self, name: str, value: str) -> None:
-        """Put ``value`` in the place of the first value of that header; without one, add it as ``prepend`` does."""
-        key, line = make_line(name, value)
-        old = self._first.get(key)
-        if old is None:
-            self.prepend(name, value)
-            return
-        if "," in old and key in LISTS:
-            rest = self._split(self.get(key) or "", key)[1:]
-            if rest:
-                line = f"{line}, {', '.join(rest)}"
-        self.lines[self.names.index(key)] = self._first[key] = line
-        self._changed(key)
+            self._typed["top_via"] = via
 
     def set_body(self, body: bytes, content_type: str | None = None) -> None:
         """Replace the body, with Content-Length and, when given, Content-Type; an empty body has no Content-Type."""
@@ -582,7 +357,9 @@ class Request(Message):
     __slots__ = ("_uri", "method", "uri_text")
 
     def __init__(self, method: str, uri_text: str, names: list[str], lines: list[str], body: bytes = b"") -> None:
-        self._fill(f"{method} {uri_text} SIP/2.0", names, lines, body)
+        self._fill(names, lines)
+        self._start = f"{method} {uri_text} SIP/2.0"
+        self.body = body
         self.method = method
         self.uri_text = uri_text
         self._uri: Uri | None = None
@@ -629,7 +406,9 @@ class Response(Message):
     __slots__ = ("reason", "status")
 
     def __init__(self, status: int, reason: str, names: list[str], lines: list[str], body: bytes = b"") -> None:
-        self._fill(f"SIP/2.0 {status} {reason}", names, lines, body)
+        self._fill(names, lines)
+        self._start = f"SIP/2.0 {status} {reason}"
+        self.body = body
         self.status = status
         self.reason = reason
 

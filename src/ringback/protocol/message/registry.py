@@ -110,7 +110,7 @@ STATUS: dict[int, str] = {
 
 @final
 class Header:
-    """A registered header field: its spelling, its compact form ("" if none), whether commas part its values, its source."""
+    """A registered header field: spelling, compact form ("" if none), whether commas part its values, its source."""
 
     __slots__ = ("compact", "is_list", "name", "source")
 
@@ -310,7 +310,7 @@ def header_key(spelling: str) -> str:
 
 
 def display_name(key: str) -> str:
-    """The usual spelling of a header's key: ``display_name("call-id")`` is ``"Call-ID"``. Unknown keys: words in capitals."""
+    """The usual spelling of a header's key: "Call-ID" for "call-id". One not registered: each word's capital."""
     header = HEADERS.get(key)
     if header is not None:
         return header.name

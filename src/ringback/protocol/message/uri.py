@@ -19,10 +19,11 @@ from ringback.protocol.grammar import (
 # scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 
-# The plain form: a SIP URI without escapes, password and headers, its host a name or IPv4 address. It is read in one go;
-# all else takes the long way through ``parse``, which reads this form alike (a property test holds them together).
+# The plain form: a SIP URI without escapes, password and headers, its host a name or IPv4 address. It is read in one
+# go; all else takes the long way through ``parse``, which reads this form alike (a property test holds them together).
 _PLAIN = re.compile(
-    r"(sips?+):(?:([A-Za-z0-9_.!~*'()&=+$,;?/-]++)@)?([A-Za-z0-9_][A-Za-z0-9_-]*+(?:\.[A-Za-z0-9_-]++)*+)(?::([1-9][0-9]{0,4}+))?"
+    r"(sips?+):(?:([A-Za-z0-9_.!~*'()&=+$,;?/-]++)@)?"
+    r"([A-Za-z0-9_][A-Za-z0-9_-]*+(?:\.[A-Za-z0-9_-]++)*+)(?::([1-9][0-9]{0,4}+))?"
     r"((?:;[a-z][a-z0-9-]*+(?:=[A-Za-z0-9_.!~*'()&+$/-]++)?)*+)"
 )
 
@@ -45,9 +46,9 @@ class Uri:
     """A URI as it was written, taken apart. A value: never changed after it is made.
 
     ``scheme`` lower case; for sip and sips ``user`` (as written, escapes kept) or None, ``password`` or None,
-    ``host`` (as written, IPv6 in brackets), ``port`` or None, ``params`` (names and values unescaped once, names in lower
-    case, None for a name without ``=``), ``headers`` the raw text after ``?`` or None, ``opaque`` "". For any other
-    scheme ``opaque`` is all after the colon, and the rest is empty.
+    ``host`` (as written, IPv6 in brackets), ``port`` or None, ``params`` (names and values unescaped once, names in
+    lower case, None for a name without ``=``), ``headers`` the raw text after ``?`` or None, ``opaque`` "". For any
+    other scheme ``opaque`` is all after the colon, and the rest is empty.
     """
 
     __slots__ = ("_text", "headers", "host", "opaque", "params", "password", "port", "scheme", "user")
@@ -192,8 +193,8 @@ class Uri:
     def aor(self) -> str:
         """The canonical address-of-record (§10.3 step 5): ``scheme:user@host``, to be compared as a string.
 
-        The user is unescaped once and only what must be escaped is escaped again; the host is in lower case; a port stays
-        unless it is the scheme's default; parameters, headers and password are gone.
+        The user is unescaped once and only what must be escaped is escaped again; the host is in lower case; a port
+        stays unless it is the scheme's default; parameters, headers and password are gone.
         """
         if not self.is_sip:
             return str(self)

@@ -22,9 +22,9 @@ from ringback.protocol.message.registry import METHODS
 from ringback.protocol.message.uri import Uri
 
 # The plain forms. Nearly every header line that comes in is written one way: no folds, no escapes, no odd spacing. For
-# that form one expression reads the whole line (half the cost of taking it apart by hand); a line that it does not match
-# goes to ``parse``, which knows the whole grammar and words the errors. Whatever a plain form matches, ``parse`` reads
-# alike (a property test holds them together). Every repeat is possessive, so that no input makes them backtrack.
+# that form one expression reads the whole line (half the cost of taking it apart by hand); a line that it does not
+# match goes to ``parse``, which knows the whole grammar and words the errors. Whatever a plain form matches, ``parse``
+# reads alike (a property test holds them together). Every repeat is possessive, so that no input makes them backtrack.
 _T = r"A-Za-z0-9.!%*_+`'~\-"
 _NAME = "[A-Za-z-]++: ?"
 _PARAMS = rf"((?:;[a-z][a-z0-9-]*+(?:=[{_T}]++)?)*+)"
@@ -35,7 +35,7 @@ _PLAIN_ADDRESS = re.compile(
 )
 _PLAIN_VIA = re.compile(
     rf"{_NAME}SIP/2\.0/([A-Z]++) (([A-Za-z0-9][A-Za-z0-9_-]*+(?:\.[A-Za-z0-9_-]++)*+){_PORT})"
-    rf"(?:;branch=([{_T}]++)(;rport)?+)?{_PARAMS}"
+    rf"(;rport)?+(?:;branch=([{_T}]++)(;rport)?+)?+{_PARAMS}"
 )
 
 
@@ -123,15 +123,15 @@ class Via:
         found = _PLAIN_VIA.fullmatch(line)
         if found is None:
             return None
-        transport, sent_by, host, port, branch, rport, rest = found.groups()
-        params: dict[str, str | None]
-        if branch is None:
-            params = {}
-        elif rport is None:
-            params = {"branch": branch}
-        else:
-            params = {"branch": branch, "rport": None}
-        if rest and not _plain_params(params, rest):
+        transport, sent_by, host, port, before, branch, after, rest = found.groups()
+        params: dict[str, str | None] = {} if before is None else {"rport": None}
+        if branch is not None:
+            params["branch"] = branch
+            if after is not None:
+                if before is not None:
+                    return None
+                params["rport"] = None
+        if rest and (";branch" in rest or not _plain_params(params, rest)):
             return None
         via = Via.__new__(Via)
         via.transport = transport
@@ -160,7 +160,10 @@ class Via:
         if not is_token(transport):
             raise RemoteProtocolError("bad transport in Via", header="Via", clause="RFC 3261 §20.42")
         host, port = split_hostport(sent_by, "Via")
-        return Via(ascii_upper(transport), host, port, parse_params(semi + tail, "Via"))
+        params = parse_params(semi + tail, "Via")
+        if "branch" in params and not is_token(params["branch"] or ""):
+            raise RemoteProtocolError("a branch is a token", header="Via", clause="RFC 3261 §20.42")
+        return Via(ascii_upper(transport), host, port, params)
 
     @property
     def branch(self) -> str | None:
@@ -225,7 +228,7 @@ class NameAddr:
             return None
         quoted, words, uri_text, tag, rest = found.groups()
         params: dict[str, str | None] = {} if tag is None else {"tag": tag}
-        if rest and not _plain_params(params, rest):
+        if rest and (";tag" in rest or not _plain_params(params, rest)):
             return None
         if words is not None:
             quoted = words.rstrip(" ")
@@ -294,7 +297,7 @@ class NameAddr:
         text = self.params.get("q")
         if text is None:
             return None
-        whole, dot, part = text.partition(".")
+        whole, _, part = text.partition(".")
         # qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] ); more decimals than three are read as well.
         if (
             whole in ("0", "1", "")
@@ -334,8 +337,8 @@ def seconds(text: str | None) -> int | None:
 class Credentials:
     """``scheme name=value, ...`` of WWW-Authenticate, Authorization and their proxy kin (RFC 3261 §25.1, RFC 7616).
 
-    ``scheme`` as written ("Digest"), ``params`` names in lower case, values without their quotes. ``quoted`` holds the names whose
-    value was in quotes. ``token68`` is what a scheme without parameters carries ("" otherwise).
+    ``scheme`` as written ("Digest"), ``params`` names in lower case, values without their quotes. ``quoted`` holds the
+    names whose value was in quotes. ``token68`` is what a scheme without parameters carries ("" otherwise).
     """
 
     __slots__ = ("params", "quoted", "scheme", "token68")
