@@ -25,7 +25,7 @@ def sipsak(*options: str) -> str:
 @pytest.mark.row("OPT-1", "OPT-4", part="sipsak")
 def test_sipsak_pings_the_server(serve: Serve) -> None:
     server = serve(domains=(LOOPBACK,))
-    assert "SIP/2.0 200 OK" in sipsak("-s", f"sip:{server.address}")
+    assert "SIP/2.0 200 OK" in sipsak("-s", f"sip:{LOOPBACK}", "-p", server.address)
 
 
 @pytest.mark.row("REG-1", "REG-2", part="sipsak")
