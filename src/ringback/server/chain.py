@@ -118,7 +118,8 @@ class Exchange:
     def accept(self, user: str) -> None:
         """Make the server transaction, its events going to the core ``user``. A second call does nothing."""
         if not self.accepted:
-            self._answering.layer.accept(self.request, self.flow, self.now, user, self.stateless_tag())
+            layer = self._answering.layer
+            self.key = layer.accept(self.request, self.flow, self.now, user, self.stateless_tag())
             self.accepted = True
 
     def respond(self, response: Response) -> None:

@@ -80,7 +80,8 @@ class Server:
     """A registrar, location service and stateful forking proxy over one store.
 
     ``observer`` sees every message that crosses the wire. ``addresses`` is where it listens once started, in the order
-    of the settings, with the ports that the system chose. Raises ``StoreError`` when the store cannot be opened.
+    of the settings, with the ports that the system chose; ``store`` holds users and bindings. Raises ``StoreError``
+    when it cannot be opened.
     """
 
     def __init__(
@@ -116,7 +117,7 @@ class Server:
             secret=_derived(self._secret, b"tags"),
         )
         self._answering = Answering(self.stack.layer, self.stack.stateless_tags, settings.server_name)
-        self._store = SqliteStore(settings.database, synchronous="FULL" if settings.synchronous == "full" else "NORMAL")
+        self.store = SqliteStore(settings.database, synchronous="FULL" if settings.synchronous == "full" else "NORMAL")
         self._local = LocalNames(bare(name) for name in settings.domains)
         self._chain: Chain | None = None
         self._held: list[tuple[Exchange, Response]] = []
@@ -155,7 +156,7 @@ class Server:
         if self._chain is not None:
             await self._chain.close()
         await self.stack.close()
-        self._store.close()
+        self.store.close()
 
     @property
     def listening(self) -> list[str]:
@@ -186,7 +187,7 @@ class Server:
 
     def _compose(self) -> None:
         """Put the cores and the steps together: the server's policy, read from top to bottom."""
-        settings, store, stack = self.settings, self._store, self.stack
+        settings, store, stack = self.settings, self.store, self.stack
         default = default_domain(settings)
         self._local.domains.add(bare(default))
         domains = Domains(self._local, default)
@@ -273,7 +274,7 @@ class Server:
         """Commit the turn; only then do the answers that promise something leave."""
         held, self._held = self._held, []
         try:
-            self._store.commit()
+            self.store.commit()
         except StoreError as error:
             logger.error("%d registrations could not be committed: %s", len(held), error)
             for exchange, _ in held:
@@ -309,10 +310,10 @@ class Server:
     def _on_sweep(self) -> None:
         self._sweep = asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._on_sweep)
         try:
-            self._store.sweep(self.stack.clock.now(), SWEEP_LIMIT)
-            self._store.commit()
+            self.store.sweep(self.stack.clock.now(), SWEEP_LIMIT)
+            self.store.commit()
         except StoreError as error:
-            self._store.rollback()
+            self.store.rollback()
             logger.info("expired bindings could not be swept: %s", error)
 
 
