@@ -1,0 +1,156 @@
+"""A request as its sender means it, whatever number of transactions that takes, and the account it is sent for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from ringback.protocol.message.build import build_request
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ringback.protocol.cores.calls import Call
+    from ringback.protocol.dialog.state import Dialog
+    from ringback.protocol.grammar import Ids
+    from ringback.protocol.message.model import Request
+    from ringback.protocol.routing.flow import Flow
+    from ringback.protocol.transaction.key import ClientKey
+
+
+@final
+class Account:
+    """Who this user agent is.
+
+    ``uri`` is the address-of-record, the From of what it sends; ``user`` the user part of its Contact. ``routes``
+    (``<sip:proxy;lr>``) are preloaded as Route on requests outside a dialog (§8.1.2). ``username`` and ``password``
+    answer challenges of the protection domains in ``realms`` and of no other: whoever can reach a phone can
+    challenge it, and must not get a digest of its password for the asking. ``headers`` go with every request.
+    """
+
+    __slots__ = ("display_name", "headers", "password", "realms", "routes", "uri", "user", "username")
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        user: str = "",
+        display_name: str | None = None,
+        routes: Sequence[str] = (),
+        username: str = "",
+        password: str | None = None,
+        realms: Sequence[str] = (),
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self.uri = uri
+        self.user = user
+        self.display_name = display_name
+        self.routes = list(routes)
+        self.username = username
+        self.password = password
+        self.realms = set(realms)
+        self.headers = list(headers)
+
+
+@final
+class Exchange:
+    """One request, from the wish to its final response, repeated with credentials if it is challenged.
+
+    ``next_hop`` is the URI that says where it goes. ``call`` is set for the INVITE of a call and for the BYE that ends
+    one; ``dialog`` for a request inside one. ``credentials`` are the header fields that answered its challenges, and
+    ``answered`` counts the answers by realm. ``request`` is what was sent last, on ``flow``, ``key`` its transaction.
+    ``acks`` are the ACKs to its 2xx, by remote tag: exchanges too, though nothing ever answers them. ``report`` says
+    whether anybody waits for a ``RequestDone``.
+    """
+
+    __slots__ = (
+        "acks",
+        "answered",
+        "body",
+        "call",
+        "call_id",
+        "contact",
+        "content_type",
+        "credentials",
+        "dialog",
+        "flow",
+        "from_",
+        "headers",
+        "key",
+        "method",
+        "next_hop",
+        "report",
+        "request",
+        "routes",
+        "sequence",
+        "to",
+        "token",
+        "uri",
+    )
+
+    def __init__(
+        self,
+        token: int,
+        method: str,
+        uri: str,
+        *,
+        from_: str,
+        to: str,
+        call_id: str,
+        sequence: int,
+        routes: list[str],
+        next_hop: str,
+        headers: list[tuple[str, str]],
+        body: bytes = b"",
+        content_type: str | None = None,
+        contact: bool = False,
+        dialog: Dialog | None = None,
+        call: Call | None = None,
+        report: bool = False,
+    ) -> None:
+        self.token = token
+        self.method = method
+        self.uri = uri
+        self.from_ = from_
+        self.to = to
+        self.call_id = call_id
+        self.sequence = sequence
+        self.routes = routes
+        self.next_hop = next_hop
+        self.headers = headers
+        self.body = body
+        self.content_type = content_type
+        self.contact = contact
+        self.dialog = dialog
+        self.call = call
+        self.report = report
+        self.credentials: list[tuple[str, str]] = []
+        self.answered: dict[str, int] = {}
+        self.acks: dict[str, Exchange] = {}
+        self.request: Request | None = None
+        self.flow: Flow | None = None
+        self.key: ClientKey | None = None
+
+    @property
+    def is_call(self) -> bool:
+        """Whether this is the INVITE that a call began with; a re-INVITE is not."""
+        return self.call is not None and self.method == "INVITE"
+
+    def build(self, flow: Flow, sent_by: str, contact: str, ids: Ids) -> Request:
+        """The request for one transaction on ``flow``: a branch of its own (§8.1.1.7), the response port asked for."""
+        headers = [("Route", route) for route in self.routes]
+        if self.contact:
+            headers.append(("Contact", contact))
+        self.flow = flow
+        self.request = build_request(
+            self.method,
+            self.uri,
+            via=f"SIP/2.0/{flow.transport} {sent_by};branch={ids.branch()};rport",
+            from_=self.from_,
+            to=self.to,
+            call_id=self.call_id,
+            cseq=self.sequence,
+            headers=[*headers, *self.credentials, *self.headers],
+            body=self.body,
+            content_type=self.content_type,
+        )
+        return self.request

@@ -1,0 +1,564 @@
+"""The user agent (RFC 3261 §6): the composition root of a phone, and what application code holds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import weakref
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeVar, final
+
+from ringback.errors import CallEnded, CallRejected, LocalProtocolError, SettingsError, SipError
+from ringback.protocol.cores.calls import Calls, State
+from ringback.protocol.cores.capabilities import SDP, Capabilities
+from ringback.protocol.cores.exchange import Account
+from ringback.protocol.cores.ua_events import (
+    CallOffered,
+    CallOver,
+    RequestDone,
+    RequestOffered,
+    RequestWithdrawn,
+)
+from ringback.protocol.cores.uac import UacCore
+from ringback.protocol.cores.uas import MOST_CALLS, UasCore
+from ringback.protocol.message.uri import Uri
+from ringback.protocol.message.values import NameAddr
+from ringback.protocol.registration.registrant import (
+    DEFAULT_EXPIRES,
+    Registered,
+    Registrant,
+    RegistrantEvent,
+    RegistrationFailed,
+    SendRegister,
+)
+from ringback.protocol.transaction.timings import Timings
+from ringback.runtime.clock import SystemClock
+from ringback.runtime.entropy import SystemIds
+from ringback.runtime.stack import Stack
+from ringback.transport.datagram import SystemNetwork
+from ringback.transport.resolver import SystemResolver
+from ringback.ua.call import Call, again
+from ringback.ua.incoming import IncomingRequest
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from ringback.protocol.grammar import Ids
+    from ringback.protocol.message.model import Response
+    from ringback.protocol.routing.flow import Address
+    from ringback.protocol.trace import Observer
+    from ringback.protocol.transaction.key import ServerKey
+    from ringback.runtime.clock import Clock
+    from ringback.transport.network import Network, Resolver
+
+logger = logging.getLogger(__name__)
+
+Headers = Sequence[tuple[str, str]]
+CallHandler = Callable[[Call], Awaitable[None]]
+RequestHandler = Callable[[IncomingRequest], Awaitable[None]]
+AnyCallHandler = TypeVar("AnyCallHandler", bound=CallHandler)
+AnyRequestHandler = TypeVar("AnyRequestHandler", bound=RequestHandler)
+
+PRODUCT = "ringback"
+DEFAULT_LISTEN = "udp:0.0.0.0:0"
+DRAIN = 5.0  # seconds that leaving waits for calls to end
+
+
+@final
+class UserAgent:
+    """A phone: registers, calls, rings, answers, hangs up. Use it with ``async with``, or ``start`` and ``close``.
+
+    ``aor`` is who it is ("sip:alice@example.test"). ``password`` (and ``username``, by default the AOR's user) answer
+    challenges of ``realm``, by default the AOR's domain, and of the registrar. ``proxy`` is an outbound proxy for
+    everything, ``registrar`` the domain to register with when that is not the AOR's. ``listen`` is where to listen,
+    "udp:host:port", one or several; port 0 is any. ``sdp`` is the session description to offer and answer with when
+    a call is given none, ``accept`` further body types that can be taken.
+
+    ``network``, ``resolver``, ``clock`` and ``ids`` are the seams to the outside, the real ones by default; the
+    simulated ones of ``ringback.testing`` fit. Raises ``SettingsError`` for what cannot be understood.
+    """
+
+    def __init__(
+        self,
+        aor: str,
+        *,
+        password: str | None = None,
+        username: str | None = None,
+        realm: str | None = None,
+        display_name: str | None = None,
+        proxy: str | None = None,
+        registrar: str | None = None,
+        listen: str | Sequence[str] = DEFAULT_LISTEN,
+        sdp: bytes | str = b"",
+        accept: Sequence[str] = (),
+        max_calls: int = MOST_CALLS,
+        drain: float = DRAIN,
+        network: Network | None = None,
+        resolver: Resolver | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        timings: Timings | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        uri = _sip_uri("aor", aor)
+        self.aor = uri.aor
+        self.sdp = sdp.encode() if isinstance(sdp, str) else sdp
+        self.addresses: list[Address] = []
+        self._listen = [_listening_place(place) for place in ([listen] if isinstance(listen, str) else listen)]
+        self._drain = drain
+        self._call_handler: CallHandler | None = None
+        self._request_handlers: dict[str, RequestHandler] = {}
+        self._tables = Calls()
+        self._calls: dict[int, Call] = {}
+        self._requests: dict[int, asyncio.Future[RequestDone]] = {}
+        self._registering: int | None = None
+        self._registrations: list[asyncio.Future[RegistrantEvent]] = []
+        self._offered: dict[ServerKey, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._idle: asyncio.Future[None] | None = None
+        self._is_registered = False
+
+        timings = timings or Timings()
+        ids = ids or SystemIds()
+        stack = self._stack = Stack(
+            network=network or SystemNetwork(),
+            resolver=resolver or SystemResolver(),
+            clock=clock or SystemClock(),
+            ids=ids,
+            timings=timings,
+            observer=observer,
+        )
+        account = Account(
+            self.aor,
+            user=uri.user or "",
+            display_name=display_name,
+            routes=[_route(proxy)] if proxy else [],
+            username=username or uri.user or "",
+            password=password,
+            realms=[realm or uri.host],
+            headers=[("User-Agent", PRODUCT)],
+        )
+        self._can = Capabilities(accept=accept, sdp=self.sdp or None)
+        # The stack holds the cores and would be held by them: the way back up is a weak one.
+        self.uac = UacCore(
+            stack.layer,
+            ids,
+            account,
+            self._tables,
+            timings,
+            flow_to=_weakly(stack.flow_to),
+            sent_by=_weakly(stack.sent_by),
+        )
+        self.uas = UasCore(
+            stack.layer,
+            ids,
+            self._tables,
+            self._can,
+            timings,
+            self.uac,
+            headers=[("Server", PRODUCT)],
+            most_calls=max_calls,
+        )
+        home = _sip_uri("registrar", registrar) if registrar else uri
+        self._registrant = Registrant(f"{home.scheme}:{home.hostport}", self.aor, ids)
+        on_event = _weakly(self._on_event)
+        stack.add("uac", self.uac, on_event)
+        stack.add("uas", self.uas, on_event)
+        stack.add("registrant", self._registrant, _weakly(self._on_registration))
+        stack.on_request = self.uas.receive
+        stack.on_stray_response = self.uac.stray
+        stack.before_send = _weakly(self._look_idle)
+
+    # its life
+
+    async def start(self) -> None:
+        """Open the sockets. Raises ``TransportError`` if an address cannot be had."""
+        for transport, host, port in self._listen:
+            self.addresses.append(await self._stack.listen(transport, host, port))
+
+    async def close(self) -> None:
+        """End every call, give the registration back, and leave; waits for the answers, ``drain`` seconds at most."""
+        self.uas.busy = True
+        if self._is_registered:
+            self._registrant.unregister(self.now())
+        for number in list(self._calls):
+            self.hang_up(number)
+        self.wake()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        try:
+            async with asyncio.timeout(self._drain):
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await self.settled()
+        except TimeoutError:
+            logger.info("left with %d calls that were not answered in time", len(self._calls))
+        await self._stack.close()
+
+    async def settled(self) -> None:
+        """Wait until no call is under way and no request of ours is unanswered."""
+        while self._is_busy():
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
+
+    async def run_forever(self) -> None:
+        """Wait until cancelled, for programs that only answer."""
+        await asyncio.get_running_loop().create_future()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def counts(self) -> dict[str, int]:
+        """Sizes of every table, for leak checks: all must return to zero when all is over."""
+        return {
+            **self._stack.counts(),
+            **self._tables.counts(),
+            "call objects": len(self._calls),
+            "requests": len(self._requests),
+            "tasks": len(self._tasks),
+        }
+
+    @property
+    def uri(self) -> str:
+        """Where this user agent can be reached directly, for as long as it listens: ``sip:user@host:port``."""
+        host, port = self.addresses[0]
+        user = Uri.parse(self.aor).user
+        return f"sip:{user + '@' if user else ''}{f'[{host}]' if ':' in host else host}:{port}"
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether the registrar has a binding for us, as far as we know."""
+        return self._is_registered
+
+    @property
+    def busy(self) -> bool:
+        """Whether calls are refused with 486; may be set."""
+        return self.uas.busy
+
+    @busy.setter
+    def busy(self, value: bool) -> None:
+        self.uas.busy = value
+
+    # what it answers
+
+    def on_call(self, handler: AnyCallHandler) -> AnyCallHandler:
+        """Decorator: ``handler(call)`` runs in a task of its own for each call that comes in.
+
+        A handler that returns without having answered or refused makes it 480, one that raises makes it 500 (or ends
+        the call with BYE, once answered). When the call ends while it runs, it is cancelled, unless it waits in a verb
+        of the call or has asked for ``call.ended`` or ``call.events()``.
+        """
+        self._call_handler = handler
+        return handler
+
+    def on_request(self, method: str) -> Callable[[AnyRequestHandler], AnyRequestHandler]:
+        """Decorator: ``handler(incoming)`` answers requests of ``method``, which is listed in Allow from then on.
+
+        For "INVITE" it gets those that want to change a running call. A handler that returns without an answer makes it
+        200, one that raises makes it 500.
+        """
+
+        def register(handler: AnyRequestHandler) -> AnyRequestHandler:
+            self._request_handlers[method] = handler
+            if method == "INVITE":
+                self.uas.takes_session_changes = True
+            elif method not in self._can.methods:
+                self._can.methods.append(method)
+            return handler
+
+        return register
+
+    # what it asks
+
+    async def register(self, expires: int = DEFAULT_EXPIRES) -> int:
+        """Register (RFC 3261 §10.2), and refresh until ``unregister`` or the end. Gives the seconds granted.
+
+        Raises ``CallRejected`` with the response that refused it, ``TransactionTimeout`` or ``TransportError``.
+        """
+        self._registrant.register(self.now(), expires)
+        event = await self._registration()
+        return event.expires if isinstance(event, Registered) else 0
+
+    async def unregister(self) -> None:
+        """Remove the binding. Raises as ``register`` does."""
+        self._registrant.unregister(self.now())
+        await self._registration()
+
+    async def call(
+        self,
+        uri: str,
+        *,
+        body: bytes | str | None = None,
+        content_type: str | None = None,
+        headers: Headers = (),
+    ) -> Call:
+        """Call ``uri`` and wait until it is answered.
+
+        ``body`` is the offer (default: the user agent's ``sdp``). Raises ``CallRejected`` for a final response other
+        than 2xx, ``TransactionTimeout`` or ``TransportError`` when there is none. When the waiting task is cancelled
+        the call is withdrawn: CANCEL, or ACK and BYE if a 2xx crosses it; nobody has to wait for that.
+        """
+        call = self.dial(uri, body=body, content_type=content_type, headers=headers)
+        try:
+            await call.answered()
+        except asyncio.CancelledError:
+            self.hang_up(call.number)
+            raise
+        return call
+
+    def dial(
+        self,
+        uri: str,
+        *,
+        body: bytes | str | None = None,
+        content_type: str | None = None,
+        headers: Headers = (),
+    ) -> Call:
+        """Call ``uri`` and give the call at once: ``await call.answered()``, or read ``call.events()``.
+
+        Raises ``SettingsError`` for what is no SIP URI, ``LocalProtocolError`` for a bad header.
+        """
+        target = _sip_uri("uri", uri)
+        data = self.sdp if body is None else body.encode() if isinstance(body, str) else body
+        kind = content_type or (SDP if data else None)
+        number = self.uac.invite(str(target), self.now(), headers=headers, body=data, content_type=kind)
+        call = self._calls[number] = Call(self, number, NameAddr(str(target)), None)
+        self.wake()
+        return call
+
+    async def options(self, uri: str, headers: Headers = ()) -> Response:
+        """Ask what ``uri`` can do (RFC 3261 §11.1). Gives the final response, whatever its status."""
+        return await self.request("OPTIONS", uri, headers=[("Accept", SDP), *headers])
+
+    async def request(
+        self,
+        method: str,
+        uri: str,
+        *,
+        headers: Headers = (),
+        body: bytes | str = b"",
+        content_type: str | None = None,
+    ) -> Response:
+        """Send a request outside of any call and give its final response, whatever its status.
+
+        Raises ``TransactionTimeout`` or ``TransportError`` when there is none.
+        """
+        data = body.encode() if isinstance(body, str) else body
+        target = str(_sip_uri("uri", uri))
+        token = self.uac.request(method, target, self.now(), headers=headers, body=data, content_type=content_type)
+        return await self._done(token)
+
+    # what calls need of it
+
+    def now(self) -> float:
+        """The time, in seconds since 1970."""
+        return self._stack.clock.now()
+
+    def wake(self) -> None:
+        """For calls only: a core has something to send."""
+        self._stack.wake()
+
+    def state_of(self, number: int) -> str:
+        """For calls only: the state of the call with that number."""
+        known = self._tables.get(number)
+        return str(State.TERMINATED if known is None else known.state)
+
+    def hang_up(self, number: int) -> None:
+        """For calls only: CANCEL, BYE or a refusal, whatever ends it now."""
+        self.uas.hang_up(number, self.now())
+        self.wake()
+
+    def withdraw(self, number: int, headers: Headers) -> None:
+        """For calls only: CANCEL with these headers, if it is not too late."""
+        self.uac.cancel(number, self.now(), headers)
+        self.wake()
+
+    async def request_in_call(
+        self, number: int, method: str, headers: Headers, body: bytes, content_type: str | None
+    ) -> Response:
+        """For calls only: a request in the call's dialog."""
+        token = self.uac.request_in_call(
+            number, method, self.now(), headers=headers, body=body, content_type=content_type
+        )
+        return await self._done(token)
+
+    # what the cores tell
+
+    def _on_event(self, event: Any, now: float) -> None:
+        if isinstance(event, CallOffered):
+            self._offer_call(event, now)
+        elif isinstance(event, RequestOffered):
+            self._offer_request(event, now)
+        elif isinstance(event, RequestWithdrawn):
+            task = self._offered.pop(event.key, None)
+            if task is not None:
+                task.cancel()
+        elif isinstance(event, RequestDone):
+            if event.token == self._registering:
+                self._registering = None
+                self._registrant.receive(event.request, event.response, event.error, now)
+                return
+            future = self._requests.pop(event.token, None)
+            if future is not None and not future.done():
+                future.set_result(event)
+        else:
+            over = isinstance(event, CallOver)
+            call = self._calls.pop(event.call, None) if over else self._calls.get(event.call)
+            if call is not None:
+                call.take_event(event)
+
+    def _on_registration(self, event: RegistrantEvent, now: float) -> None:
+        if isinstance(event, SendRegister):
+            self._registering = self.uac.request(
+                "REGISTER",
+                event.uri,
+                now,
+                headers=[("Expires", str(event.expires))],
+                to=event.to,
+                call_id=event.call_id,
+                sequence=event.sequence,
+                contact=True,
+            )
+            return
+        if isinstance(event, RegistrationFailed):
+            self._is_registered = event.retry_in is not None
+            logger.warning("registration of %s failed: %s", self.aor, event.error or _status(event.response))
+        else:
+            self._is_registered = isinstance(event, Registered)
+        waiting, self._registrations = self._registrations, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(event)
+
+    def _offer_call(self, event: CallOffered, now: float) -> None:
+        handler = self._call_handler
+        if handler is None:
+            self.uas.reject(event.call, now)
+            return
+        call = self._calls[event.call] = Call(self, event.call, event.request.from_, event.request)
+        task = self._task(self._run_call(handler, call))
+        call.handled_by(task)
+
+    async def _run_call(self, handler: CallHandler, call: Call) -> None:
+        """User code, one task a call."""
+        status = 480
+        try:
+            await handler(call)
+        except CallEnded:
+            pass  # it was told so by a verb, and has nothing more to do
+        except Exception:
+            status = 500
+            logger.exception("the handler of %r failed", call)
+        finally:
+            call.handled_by(None)
+        try:
+            self.uas.reject(call.number, self.now(), status=status)
+        except CallEnded:
+            if status == 500:
+                self.hang_up(call.number)
+        self.wake()
+
+    def _offer_request(self, event: RequestOffered, now: float) -> None:
+        handler = self._request_handlers[event.request.method]
+        call = None if event.call is None else self._calls.get(event.call)
+        incoming = IncomingRequest(self, event.key, event.request, call)
+        self._offered[event.key] = self._task(self._run_request(handler, incoming, event.key))
+
+    async def _run_request(self, handler: RequestHandler, incoming: IncomingRequest, key: ServerKey) -> None:
+        status = 200
+        try:
+            await handler(incoming)
+        except Exception:
+            status = 500
+            logger.exception("the handler of %s failed", incoming.method)
+        finally:
+            self._offered.pop(key, None)
+        if not incoming.is_answered:
+            try:
+                incoming.respond(status)
+            except LocalProtocolError:
+                logger.debug("%s needs no answer any more", incoming.method)
+
+    def _task(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _done(self, token: int) -> Response:
+        """Wait for the outcome of a request; a task that is cancelled meanwhile leaves it to itself."""
+        future: asyncio.Future[RequestDone] = asyncio.get_running_loop().create_future()
+        self._requests[token] = future
+        self.wake()
+        try:
+            outcome = await future
+        finally:
+            self._requests.pop(token, None)
+        if outcome.response is None:
+            raise again(outcome.error or SipError("no response"))
+        return outcome.response
+
+    async def _registration(self) -> RegistrantEvent:
+        future: asyncio.Future[RegistrantEvent] = asyncio.get_running_loop().create_future()
+        self._registrations.append(future)
+        self.wake()
+        event = await future
+        if isinstance(event, RegistrationFailed):
+            if event.response is not None:
+                raise CallRejected(event.response)
+            raise again(event.error or SipError("no response"))
+        return event
+
+    def _is_busy(self) -> bool:
+        return bool(self._tables.counts()["calls"] or self.uac.counts()["exchanges"])
+
+    def _look_idle(self) -> None:
+        idle = self._idle
+        if idle is not None and not idle.done() and not self._is_busy():
+            idle.set_result(None)
+
+
+def _weakly(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A bound method that does not keep its object alive; does nothing once that is gone."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*arguments: Any) -> Any:
+        living = reference()
+        return None if living is None else living(*arguments)
+
+    return call
+
+
+def _sip_uri(key: str, text: str) -> Uri:
+    try:
+        uri = Uri.parse(text)
+    except SipError as error:
+        raise SettingsError(key, f"{text!r} is not a SIP URI: {error}") from None
+    if not uri.is_sip:
+        raise SettingsError(key, f"{text!r} is not a SIP URI")
+    return uri
+
+
+def _route(proxy: str) -> str:
+    """A preloaded Route value; an outbound proxy is a loose router."""
+    uri = _sip_uri("proxy", proxy)
+    return f"<{uri}>" if uri.lr else f"<{uri};lr>"
+
+
+def _listening_place(text: str) -> tuple[str, str, int]:
+    """``udp:host:port`` taken apart; an IPv6 host stands in brackets."""
+    transport, _, place = text.partition(":")
+    host, _, port = place.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise SettingsError("listen", f"{text!r} is not like udp:127.0.0.1:5060")
+    return transport.upper(), host.strip("[]"), int(port)
+
+
+def _status(response: Response | None) -> str:
+    return "no response" if response is None else f"{response.status} {response.reason}"
