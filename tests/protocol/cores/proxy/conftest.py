@@ -29,11 +29,6 @@ def desk(number):
     return (f"198.51.100.{number}", 5060)
 
 
-def desks(*numbers, **more):
-    """A target at each of these phones."""
-    return [Target(f"sip:desk@{desk(number)[0]}", **more) for number in numbers]
-
-
 class Exchange:
     """A composition root in miniature: admits, accepts, forwards; what the proxy sends lands in ``sent``."""
 
@@ -150,6 +145,13 @@ class Exchange:
             self.core.handle_timers(self.now)
             self.drain()
         self.now = end
+
+    # Who is called
+
+    def bind(self, *numbers, uri="sip:bob@example.test", **more):
+        """Targets of a URI: a phone each."""
+        targets = self.targets.setdefault(uri, [])
+        targets += [Target(f"sip:desk@{desk(number)[0]}", **more) for number in numbers]
 
     # The caller
 

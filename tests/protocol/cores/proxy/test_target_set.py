@@ -3,7 +3,6 @@
 import pytest
 
 from ringback.protocol.cores.proxy.target_set import Target, TargetSet
-from ringback.protocol.errors import RemoteProtocolError
 
 
 def taken(targets):
@@ -60,10 +59,11 @@ def test_forgets_what_was_not_tried():
     assert not targets.add(Target("sip:a@x.test"))
 
 
-def test_a_second_uri_must_be_one():
-    targets = TargetSet([Target("sip:a@x.test")])
-    with pytest.raises(RemoteProtocolError):
-        targets.add(Target("nonsense"))
+def test_what_is_no_uri_is_not_taken():
+    targets = TargetSet([Target("nonsense")])
+    assert not targets.add(Target("sip:@"))
+    assert targets.add(Target("sip:a@x.test"))
+    assert taken(targets) == ["nonsense", "sip:a@x.test"]
 
 
 def test_a_target_shows_itself():

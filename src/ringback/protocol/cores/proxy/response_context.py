@@ -327,16 +327,20 @@ class ContextMachine:
         """All is over without a 2xx: the best response goes back (§16.7 steps 6 and 7)."""
         request = context.request
         best = choose(context.candidates, invite=context.invite, cancelled=context.cancelled)
-        if best is not None:
-            if not isinstance(best, int) and best.status != 503:
-                if best.status in CHALLENGES:
-                    aggregate_challenges(best, context.candidates)
-            else:
-                status = best if isinstance(best, int) else best.status
-                # a 503 would say that nothing can be reached through us (§16.7 step 6)
-                best = build_response(request, 500 if status == 503 else status, to_tag=self._ids.tag())
-            self._respond(context.key, best, now)
-        self._answered(context, None if best is None else best.status)
+        if best is None:
+            # not sent either: the layer silences the transaction (RFC 4320 §4.2)
+            self._respond(context.key, build_response(request, 408), now)
+            self._answered(context, None)
+            return
+        if not isinstance(best, int) and best.status != 503:
+            if best.status in CHALLENGES:
+                aggregate_challenges(best, context.candidates)
+        else:
+            status = best if isinstance(best, int) else best.status
+            # a 503 would say that nothing can be reached through us (§16.7 step 6)
+            best = build_response(request, 500 if status == 503 else status, to_tag=self._ids.tag())
+        self._respond(context.key, best, now)
+        self._answered(context, best.status)
 
     def _answered(self, context: ResponseContext, status: int | None) -> None:
         context.state = ContextState.ANSWERED

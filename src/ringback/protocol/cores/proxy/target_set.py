@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, final
 
+from ringback.protocol.errors import RemoteProtocolError
 from ringback.protocol.message.uri import Uri
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class TargetSet:
 
     def __init__(self, targets: Iterable[Target] = (), limit: int = 100) -> None:
         self._waiting: list[Target] = []  # the last one is next
-        self._seen: list[Uri | str] = []  # text until a second URI needs comparing: most requests have one target
+        self._seen: list[Uri | str | None] = []  # the first one as text until another is compared with it
         self._limit = limit
         for target in targets:
             self.add(target)
@@ -67,9 +68,9 @@ class TargetSet:
         return len(self._waiting)
 
     def add(self, target: Target) -> bool:
-        """Add a target in its place by q; False if its URI was in the set before or the set is full (§16.5).
+        """Add a target in its place by q; False if its URI was there before, or is none, or the set is full (§16.5).
 
-        Raises ``RemoteProtocolError`` if the URI cannot be parsed (the first one is not looked at here).
+        The first URI is not looked at: most requests have but one target.
         """
         seen = self._seen
         if not seen:
@@ -77,12 +78,11 @@ class TargetSet:
         elif len(seen) >= self._limit:
             return False
         else:
-            uri = Uri.parse(target.uri_text)
-            for i, known in enumerate(seen):
-                if isinstance(known, str):
-                    known = seen[i] = Uri.parse(known)
-                if known.equals(uri):
-                    return False
+            if isinstance(seen[0], str):
+                seen[0] = _parse(seen[0])
+            uri = _parse(target.uri_text)
+            if uri is None or any(isinstance(known, Uri) and known.equals(uri) for known in seen):
+                return False
             seen.append(uri)
         waiting = self._waiting
         place = 0
@@ -112,3 +112,10 @@ class TargetSet:
     def clear(self) -> None:
         """Forget the targets that were not tried; no new branch starts (§16.7 step 5, §16.10)."""
         self._waiting.clear()
+
+
+def _parse(text: str) -> Uri | None:
+    try:
+        return Uri.parse(text)
+    except RemoteProtocolError:
+        return None
