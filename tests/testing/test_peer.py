@@ -55,9 +55,21 @@ def test_what_is_no_message_fails_with_its_bytes(world: World) -> None:
 
 def test_nothing_within_the_patience_fails(world: World) -> None:
     server, _ = pair(world)
-    with pytest.raises(AssertionError, match="expected INVITE, nothing came within 5 s"):
+    with pytest.raises(AssertionError, match=r"expected INVITE, nothing came in time \(5 s\)"):
         world.run(server.expect("INVITE", 5))
     assert world.now == 5.0
+
+
+def test_what_is_to_be_skipped_is_passed_over(world: World) -> None:
+    server, phone = pair(world)
+    for _ in range(2):
+        phone.send(OPTIONS, server.local)
+    phone.send(OPTIONS.replace("OPTIONS", "MESSAGE"))
+    assert world.run(server.expect_request("MESSAGE", skip=["OPTIONS"])).method == "MESSAGE"
+    phone.send(OPTIONS)
+    with pytest.raises(AssertionError, match="nothing came in time"):
+        world.run(server.expect("MESSAGE", 3, skip=["OPTIONS"]))
+    assert world.now < 3.1
 
 
 def test_silence_is_asserted(world: World) -> None:

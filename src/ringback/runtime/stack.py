@@ -250,7 +250,7 @@ class Stack:
                 continue  # what came up may have to be stored as well before anything leaves
             if not self._send_all(now):
                 break  # failures to send have told the layer something
-        self._rearm(now)
+        self._rearm()
 
     def _call_before_send(self) -> None:
         try:
@@ -429,7 +429,7 @@ class Stack:
                 except Exception:
                     logger.exception("the timers of %s could not be handled", type(core).__name__)
 
-    def _rearm(self, now: float) -> None:
+    def _rearm(self) -> None:
         """One timer for the earliest deadline. One that is set for an earlier moment stays: to wake once for nothing
         costs less than to set it anew in each turn."""
         earliest = self.layer.next_deadline()
@@ -446,7 +446,7 @@ class Stack:
         if self._timer is not None:
             self._timer.cancel()
         loop = self._running_loop()
-        self._timer = loop.call_at(loop.time() + max(0.0, wake_at - now), self._on_timer)
+        self._timer = loop.call_at(loop.time() + max(0.0, wake_at - self.clock.now()), self._on_timer)
         self._armed_for = wake_at
 
     # out

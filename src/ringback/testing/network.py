@@ -170,6 +170,17 @@ class SimulatedEndpoint:
             self._announce()
 
 
+@final
+class _Report:
+    """An ICMP error on its way back."""
+
+    __slots__ = ("endpoint", "error")
+
+    def __init__(self, endpoint: SimulatedEndpoint, error: TransportError) -> None:
+        self.endpoint = endpoint
+        self.error = error
+
+
 class SimulatedNetwork:
     """All wires of a world. Tests use it through ``World``; what is public there is documented there."""
 
@@ -186,9 +197,7 @@ class SimulatedNetwork:
         self._partitions: set[tuple[str, str]] = set()
         self._rules: list[Callable[[Packet], bool]] = []
         self._nats: list[Nat] = []
-        self._on_the_way: list[
-            tuple[float, int, SimulatedEndpoint | None, Packet | None, Address, TransportError | None]
-        ] = []
+        self._on_the_way: list[tuple[float, int, Packet | _Report, Address]] = []  # the number breaks ties
         self._last_arrival: dict[tuple[str, str], float] = {}
         self._sequence = 0
         self._next_port = FIRST_EPHEMERAL_PORT
@@ -220,19 +229,11 @@ class SimulatedNetwork:
         for address in endpoint.interfaces:
             self._endpoints.pop((address, endpoint.local[1]), None)
 
-    def open_endpoints(self) -> list[Address]:
-        """What is still bound, for the leak check."""
-        return sorted(self._endpoints)
-
     # the weather
 
     def link(self, one: str, other: str, conditions: Conditions) -> None:
         """Both ways between two addresses get conditions of their own."""
         self._links[one, other] = self._links[other, one] = conditions
-
-    def conditions_between(self, one: str, other: str) -> Conditions:
-        """The conditions from ``one`` to ``other``."""
-        return self._links.get((one, other), self.conditions)
 
     def partition(self, ones: Iterable[str], others: Iterable[str]) -> None:
         """Cut every path between the two groups of addresses, both ways."""
@@ -352,7 +353,7 @@ class SimulatedNetwork:
                 self._last_arrival[path] = arrival
         packet.arrives_at = arrival
         self._sequence += 1
-        heapq.heappush(self._on_the_way, (arrival, self._sequence, None, packet, target, None))
+        heapq.heappush(self._on_the_way, (arrival, self._sequence, packet, target))
 
     def next_arrival(self) -> float | None:
         """When the next packet or error report arrives; None if none is on its way."""
@@ -366,24 +367,22 @@ class SimulatedNetwork:
         """Hand over what has arrived by ``now``."""
         on_the_way = self._on_the_way
         while on_the_way and on_the_way[0][0] <= now:
-            _, _, endpoint, packet, target, error = heapq.heappop(on_the_way)
-            if packet is None:
-                if endpoint is not None and error is not None:
-                    endpoint.fail(target, error)
+            _, _, thing, target = heapq.heappop(on_the_way)
+            if isinstance(thing, _Report):
+                thing.endpoint.fail(target, thing.error)
                 continue
             endpoint = self._endpoints.get(target)
             if endpoint is None:
-                packet.fate = "no port"
-                self._report(packet, now)
+                thing.fate = "no port"
+                self._report(thing, now)
             else:
-                packet.fate = "delivered"
-                endpoint.arrive(packet.data, packet.source)
+                thing.fate = "delivered"
+                endpoint.arrive(thing.data, thing.source)
 
     def _report(self, packet: Packet, now: float) -> None:
         """Send "port unreachable" back to the socket that the packet came from, if the world reports such things."""
         sender = self._endpoints.get(packet.inside)
         if self.icmp and sender is not None:
             self._sequence += 1
-            error = TransportError("Connection refused", errno=errno.ECONNREFUSED)
-            back = now + self.conditions.delay
-            heapq.heappush(self._on_the_way, (back, self._sequence, sender, None, packet.destination, error))
+            report = _Report(sender, TransportError("Connection refused", errno=errno.ECONNREFUSED))
+            heapq.heappush(self._on_the_way, (now + self.conditions.delay, self._sequence, report, packet.destination))

@@ -103,25 +103,30 @@ class ScriptedPeer:
         self._endpoint.send(response.to_bytes(), (hop.host, hop.port))
         return response
 
-    async def expect(self, what: str | int, timeout: float = PATIENCE) -> Message:
+    async def expect(self, what: str | int, timeout: float = PATIENCE, skip: Sequence[str | int] = ()) -> Message:
         """The next message that has come, which must be a request of method ``what`` or a response of that status.
 
-        Raises AssertionError if the next one is another, is not SIP, or none comes within ``timeout`` virtual seconds.
+        Methods and statuses in ``skip`` are passed over (100, or what is retransmitted). Raises AssertionError if the
+        next one is another, is not SIP, or none comes within ``timeout`` virtual seconds.
         """
-        message = parse(await self.next_datagram(timeout, f"{what}"))
-        got: str | int = message.method if isinstance(message, Request) else message.status
-        assert got == what, f"expected {what}, got {message.start_line}"
-        return message
+        end = asyncio.get_running_loop().time() + timeout
+        while True:
+            left = end - asyncio.get_running_loop().time()
+            message = parse(await self.next_datagram(left, f"{what}"))
+            got: str | int = message.method if isinstance(message, Request) else message.status
+            if got == what:
+                return message
+            assert got in skip, f"expected {what}, got {message.start_line}"
 
-    async def expect_request(self, method: str, timeout: float = PATIENCE) -> Request:
+    async def expect_request(self, method: str, timeout: float = PATIENCE, skip: Sequence[str | int] = ()) -> Request:
         """``expect`` for a request."""
-        message = await self.expect(method, timeout)
+        message = await self.expect(method, timeout, skip)
         assert isinstance(message, Request)
         return message
 
-    async def expect_response(self, status: int, timeout: float = PATIENCE) -> Response:
+    async def expect_response(self, status: int, timeout: float = PATIENCE, skip: Sequence[str | int] = ()) -> Response:
         """``expect`` for a response."""
-        message = await self.expect(status, timeout)
+        message = await self.expect(status, timeout, skip)
         assert isinstance(message, Response)
         return message
 
@@ -134,7 +139,7 @@ class ScriptedPeer:
             try:
                 await asyncio.wait_for(self._arrived.wait(), end - loop.time())
             except TimeoutError:
-                raise AssertionError(f"expected {wanted}, nothing came within {timeout:g} s") from None
+                raise AssertionError(f"expected {wanted}, nothing came in time ({timeout:g} s)") from None
         data, _ = self._unread.popleft()
         return data
 
