@@ -23,7 +23,7 @@ from ringback.protocol.transaction.events import (
 )
 from ringback.runtime import stack as module
 from ringback.runtime.stack import Stack
-from ringback.testing.peer import ScriptedPeer
+from ringback.testing.peer import ScriptedPeer, as_datagram
 from ringback.testing.virtual_time import EPOCH
 from ringback.testing.world import World
 from ringback.transport.coroutines import suspend
@@ -699,3 +699,117 @@ def test_the_same_seed_gives_the_same_messages_to_the_byte() -> None:
             return [packet.data for packet in world.trace]
 
     assert once() == once()
+
+
+# attacks
+
+
+@pytest.mark.threat("T11")
+@pytest.mark.parametrize(
+    "data",
+    [
+        f"X sip:a SIP/2.0\nVia: SIP/2.0/UDP {PHONE}\n",
+        f"INVITE sip:a SIP/2.0\nv:SIP/2.0/UDP {PHONE}\nf:a\nt:b\ni:c\n",
+        request_text().replace("CSeq: 1 OPTIONS", "CSeq: 99999999999 OPTIONS"),
+    ],
+)
+def test_an_unusable_request_draws_one_answer_little_larger_than_itself(world: World, data: str) -> None:
+    make_stack(world)
+    peer = ScriptedPeer(world.host(PHONE))
+    peer.send(data, SERVER_ADDRESS)
+    world.advance(200)
+    assert len(peer.received) <= 1
+    assert sum(len(answer) for answer, _ in peer.received) <= len(as_datagram(data)) + 300
+
+
+@pytest.mark.threat("T7")
+def test_a_flood_of_unusable_messages_leaves_nothing_behind(world: World) -> None:
+    stack, _ = make_stack(world)
+    for number in range(300):
+        peer = ScriptedPeer(world.host(f"10.1.{number // 250}.{number % 250 + 1}"), 5060)
+        peer.send(request_text(branch=f"z9hG4bK{number}").replace("Call-ID: c1", "Call-ID:"), SERVER_ADDRESS)
+    world.advance(1)
+    assert stack.refused == 300
+    assert not any(stack.counts().values())
+
+
+@pytest.mark.threat("T1")
+def test_a_fault_in_the_core_while_receiving_is_logged_and_the_next_message_is_served(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack, _ = make_stack(world)
+    answer_all(stack)
+    faults = iter([ValueError("a fault in the parser")])
+    parse = module.parse_message
+
+    def parse_with_a_fault(data: bytes) -> Any:
+        for fault in faults:
+            raise fault
+        return parse(data)
+
+    monkeypatch.setattr(module, "parse_message", parse_with_a_fault)
+    peer = ScriptedPeer(world.host(PHONE))
+    peer.send(request_text(), SERVER_ADDRESS)
+    peer.send(request_text(branch="z9hG4bKb", cseq=2), SERVER_ADDRESS)
+    world.run(peer.expect(200))
+    assert "a fault in the parser" in caplog.text
+
+
+def test_a_fault_after_the_answer_is_only_logged(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    stack, _ = make_stack(world)
+    answer_all(stack)
+    serve = stack.on_request
+
+    def on_request(event: RequestReceived, now: float) -> None:
+        serve(event, now)
+        raise ValueError("a fault of ours")
+
+    stack.on_request = on_request
+    peer = ScriptedPeer(world.host(PHONE))
+    peer.send(request_text("INVITE"), SERVER_ADDRESS)
+    tag = world.run(peer.expect_response(200)).to_tag
+    peer.send(request_text("ACK", branch="z9hG4bKack", tag=f";tag={tag}"))
+    world.advance(1)
+    assert "a fault of ours" in caplog.text
+
+
+def test_a_fault_in_the_shell_is_logged_and_the_turn_goes_on(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    stack = world.stack(world.host(SERVER))
+    core = RecordingCore()
+    told: list[object] = []
+
+    def on_event(notice: object, now: float) -> None:
+        told.append(notice)
+        if notice == "first":
+            raise ValueError("a fault in the shell")
+
+    stack.add("core", core, on_event)
+    core.said += ["first", "second"]
+    stack.turn()
+    assert told == ["first", "second"]
+    assert "a fault in the shell" in caplog.text
+
+
+def test_a_fault_in_the_layers_timers_is_logged_and_the_cores_timers_still_run(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    stack, core = make_stack(world)
+
+    class BrokenLayer:
+        def next_deadline(self) -> float | None:
+            return EPOCH if stack.clock.now() < EPOCH + 1 else None
+
+        def handle_timers(self, now: float) -> None:
+            raise ValueError("a fault in the layer")
+
+        def poll(self) -> list[Any]:
+            return []
+
+        def counts(self) -> dict[str, int]:
+            return {}
+
+    stack.layer = BrokenLayer()  # type: ignore[assignment]
+    core.deadline = EPOCH
+    stack._handle_timers(EPOCH)
+    assert core.woken_at == [EPOCH]
+    assert "a fault in the layer" in caplog.text

@@ -86,6 +86,12 @@ def test_the_replay_tool_prints_every_packet_of_a_seed() -> None:
     assert re.search(r"seed 3 of options passed: \d+ packets", done.stdout)
 
 
+def test_the_replay_tool_runs_every_scenario_with_a_bare_seed() -> None:
+    done = replay("5")
+    assert done.returncode == 0, done.stderr
+    assert {"--- options, seed 5", "--- busy, seed 5"} <= set(done.stdout.splitlines())
+
+
 @pytest.mark.parametrize("arguments", [(), ("nonsense",), ("options:",), ("nonsense:3",)])
 def test_the_replay_tool_says_what_it_can_replay(arguments: tuple[str, ...]) -> None:
     done = replay(*arguments)
