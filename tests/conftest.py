@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,17 @@ settings.register_profile(
     "fuzz", max_examples=20_000, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """The folder of foreign messages beside the project, or where RINGBACK_CORPORA says. In CI it must be there."""
+    path = Path(os.environ.get("RINGBACK_CORPORA") or ROWS.parent.parent.parent / "shared" / "corpora")
+    if not path.is_dir():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no corpora at {path}")
+        pytest.skip(f"no corpora at {path}: set RINGBACK_CORPORA")
+    return path
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
