@@ -196,14 +196,16 @@ def process(
     now: float,
     flow: Flow | None = None,
     known: bool = True,
+    aor: str | None = None,
 ) -> Outcome:
     """Judge a REGISTER for an AOR of ours, given its ``bindings``; ``known`` False: the AOR is nobody's (404).
 
+    ``aor`` is the AOR where the shell knows better than To, because one domain is another name of the next.
     ``now`` epoch seconds; ``flow`` the way the request came, kept with its bindings. Never raises for what the peer
     wrote: that becomes a 4xx.
     """
     try:
-        return _process(request, bindings, policy, now, flow, known)
+        return _process(request, bindings, policy, now, flow, known, aor)
     except _RefusalError as refused:
         return refused.outcome
     except RemoteProtocolError as error:
@@ -211,12 +213,18 @@ def process(
 
 
 def _process(
-    request: Request, bindings: list[Binding], policy: Policy, now: float, flow: Flow | None, known: bool
+    request: Request,
+    bindings: list[Binding],
+    policy: Policy,
+    now: float,
+    flow: Flow | None,
+    known: bool,
+    aor: str | None,
 ) -> Outcome:
     lacking = [tag for tag in request.require if tag not in policy.extensions]
     if lacking:
         return refusal(420, "an extension is not supported", "RFC 3261 §8.2.2.3", [("unsupported", ", ".join(lacking))])
-    aor = address_of_record(request)
+    aor = aor or address_of_record(request)
     if not known:
         return refusal(404, "there is no such address-of-record here", "RFC 3261 §10.3 step 5")
     current = [binding for binding in bindings if binding.expires_at > now]
