@@ -7,7 +7,7 @@ import asyncio
 import signal
 import sys
 
-from ringback.ua import UserAgent
+from ringback.ua import Call, UserAgent
 from tests.interop.process import LOOPBACK, Child, Children, free_port
 from tests.interop.sip_socket import answers
 from tests.interop.sipp import DOMAIN
@@ -51,7 +51,7 @@ async def run(aor: str, listen: str, proxy: str | None, call: str | None) -> Non
             return
 
         @ua.on_call
-        async def _(incoming: object) -> None:
+        async def _(incoming: Call) -> None:
             await incoming.ring()
             await incoming.answer(SDP)
             await incoming.ended

@@ -1,4 +1,10 @@
-"""Scenarios of other projects, run as they are from the corpora. SIPp's exit code is the verdict."""
+"""Scenarios of other projects, run as they are from the corpora. SIPp's exit code is the verdict.
+
+Left out, beside what needs methods that are not served yet: what Debian's SIPp 3.6 does not load (siphon-sip's
+cancel_uac, routr's registration), what sends malformed headers (siphon-rs' auth_register writes the name Authorization
+twice, its route_bye an empty Route), what wants a proxy to answer 401 to INVITE (routr's callers), and what sends its BYE
+through a proxy without the dialog's route and without credentials (siphon-sip's invite_auth).
+"""
 
 from __future__ import annotations
 
@@ -39,7 +45,7 @@ def test_siphon_rs_max_forwards_zero_is_refused_by_the_proxy(
     sipp(server).run(corpora / "sipp_siphon_rs" / "max_forwards_zero.xml", "-s", "bob")
 
 
-@pytest.mark.row("INV-1", "INV-3", "BYE-4", "OPT-3", "BYE-2", part="siphon-rs")
+@pytest.mark.row("INV-1", "INV-3", "BYE-4", "OPT-3", part="siphon-rs")
 @pytest.mark.parametrize(
     "name",
     [
@@ -51,14 +57,44 @@ def test_siphon_rs_max_forwards_zero_is_refused_by_the_proxy(
         "max_forwards_edge_case",
         "options",
         "unsupported_method",
-        "info_out_of_dialog",
-        "update_out_of_dialog",
     ],
 )
 def test_siphon_rs_is_answered_by_our_phone(children: Children, corpora: Path, name: str) -> None:
     need("sipp")
     phone = start_phone(children)
     Sipp(children, phone.address).run(corpora / "sipp_siphon_rs" / f"{name}.xml", "-s", "bob")
+
+
+@pytest.mark.row("INV-3", "PX-2", part="siphon-rs")
+@pytest.mark.parametrize("name", ["invite_bye", "forking_invite", "max_forwards_edge_case"])
+def test_siphon_rs_is_answered_by_our_phone_behind_the_server(
+    serve: Serve, sipp: Callable[[RingbackServer], Sipp], children: Children, corpora: Path, name: str
+) -> None:
+    server = serve(domains=(LOOPBACK,))
+    sipp(server).register("bob", start_phone(children).port)
+    sipp(server).run(corpora / "sipp_siphon_rs" / f"{name}.xml", "-s", "bob")
+
+
+@pytest.mark.row("PX-2", part="siphon-rs, a relay that is open to anyone")
+def test_siphon_rs_calls_out_through_the_server(
+    serve: Serve, sipp: Callable[[RingbackServer], Sipp], children: Children, corpora: Path, tmp_path: Path
+) -> None:
+    server = serve(settings='relay = "anyone"\n')
+    target = tmp_path / "target.csv"
+    target.write_text(f"SEQUENTIAL\n{LOOPBACK};{start_phone(children).port}\n")
+    sipp(server).run(corpora / "sipp_siphon_rs" / "proxy_invite_bye.xml", "-inf", str(target))
+
+
+@pytest.mark.row("TRN-6", part="siphon-rs")
+def test_siphon_rs_sends_a_text_through_the_server(
+    serve: Serve, sipp: Callable[[RingbackServer], Sipp], corpora: Path
+) -> None:
+    server = serve(domains=(LOOPBACK,))
+    port = free_port()
+    sipp(server).register("bob", port)
+    phone = sipp(server).start("phone_reads", port=port)
+    sipp(server).run(corpora / "sipp_siphon_rs" / "message.xml", "-s", "bob")
+    phone.passes()
 
 
 @pytest.mark.row("TRN-2", part="siphon-rs, IPv6 by UDP")
@@ -123,18 +159,7 @@ def test_siphon_sip_calls_itself_through_the_server(
     runs.register("bob", port)
     folder = corpora / "sipp_siphon_sip"
     phone = runs.start(folder / f"invite_uas{speed}.xml", port=port)
-    runs.run(folder / f"invite_uac{speed}.xml")
-    phone.passes()
-
-
-@pytest.mark.row("CAN-6", part="siphon-sip")
-def test_siphon_sip_cancels(serve: Serve, sipp: Callable[[RingbackServer], Sipp], corpora: Path) -> None:
-    server = serve(domains=(LOOPBACK,))
-    runs = sipp(server)
-    port = free_port()
-    runs.register("bob", port)
-    phone = runs.start("phone_cancelled", port=port)
-    runs.run(corpora / "sipp_siphon_sip" / "cancel_uac.xml")
+    runs.run(folder / f"invite_uac{speed}.xml", "-s", "bob")
     phone.passes()
 
 
@@ -164,8 +189,8 @@ def test_siphon_sip_sends_a_text_through_the_server(
 def test_siphon_sip_finds_a_tag_in_our_own_404(
     serve: Serve, sipp: Callable[[RingbackServer], Sipp], corpora: Path
 ) -> None:
-    server = serve(domains=("example.test", LOOPBACK), users=("bob",))
-    sipp(server).run(corpora / "sipp_siphon_sip" / "message_404_to_tag.xml", "-s", "nobody")
+    server = serve(domains=(LOOPBACK,), users=("bob",))
+    sipp(server).run(corpora / "sipp_siphon_sip" / "message_404_to_tag.xml", "-s", "nobody", host="127.0.0.2")
 
 
 # --- routr: agents with digest
@@ -177,21 +202,6 @@ def test_routr_registers(serve: Serve, sipp: Callable[[RingbackServer], Sipp], c
     who = ("-s", "bob", "-au", "bob", "-ap", PASSWORD)
     names = ("-set", "requestURI", LOOPBACK, "-set", "from", f"bob@{LOOPBACK}", "-set", "to", f"bob@{LOOPBACK}")
     sipp(server).run(corpora / "sipp_routr" / "common" / "uac_register.xml", *who, *names)
-    domain = (
-        "-set",
-        "domain",
-        LOOPBACK,
-        "-set",
-        "username",
-        "bob",
-        "-set",
-        "expires",
-        "60",
-        "-set",
-        "sessionCount",
-        "1",
-    )
-    sipp(server).run(corpora / "sipp_routr" / "registration.xml", *who, *domain)
 
 
 @pytest.mark.row("INV-9", "BYE-4", part="routr")
