@@ -2,8 +2,8 @@
 
 Left out, beside what needs methods that are not served yet: what Debian's SIPp 3.6 does not load (siphon-sip's
 cancel_uac, routr's registration), what sends malformed headers (siphon-rs' auth_register writes the name Authorization
-twice, its route_bye an empty Route), what wants a proxy to answer 401 to INVITE (routr's callers), and what sends its BYE
-through a proxy without the dialog's route and without credentials (siphon-sip's invite_auth).
+twice, its route_bye an empty Route), what wants a proxy to answer 401 to INVITE (routr's callers), and what sends its
+BYE through a proxy without the dialog's route and without credentials (siphon-sip's invite_auth).
 """
 
 from __future__ import annotations
