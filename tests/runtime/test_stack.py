@@ -176,6 +176,15 @@ def test_an_unusable_request_gets_400_with_a_warning_and_nothing_is_remembered(w
     assert stack.refused == 1
 
 
+@pytest.mark.rfc("3581 4")
+def test_an_unusable_request_is_answered_at_its_source_too(world: World) -> None:
+    make_stack(world)
+    peer = ScriptedPeer(world.host(PHONE), 5070)
+    peer.send(request_text().replace("CSeq: 1 OPTIONS", "CSeq: x OPTIONS"), SERVER_ADDRESS)
+    response = world.run(peer.expect_response(400))
+    assert (response.top_via.received, response.top_via.rport) == (PHONE, "5070")
+
+
 def test_the_ack_to_a_stateless_answer_is_dropped_and_no_other(world: World) -> None:
     stack, _ = make_stack(world)
     seen: list[Request] = []

@@ -76,6 +76,17 @@ def test_a_deadline_given_in_seconds_since_1970_is_met_to_the_bit() -> None:
         assert seen == [0.0]
 
 
+def test_seconds_since_1970_and_seconds_since_the_start_agree_to_the_bit() -> None:
+    with World(jitter=0.01) as world:
+
+        async def main() -> None:
+            for _ in range(100):
+                await asyncio.sleep(world.random.random())
+                assert world.clock.now() - EPOCH == asyncio.get_running_loop().time()
+
+        world.run(main())
+
+
 def test_a_packet_arrives_after_the_delay_with_its_source() -> None:
     with World(delay=0.025) as world:
         server, phone = pair(world)

@@ -114,6 +114,33 @@ async def test_errors_do_not_keep_the_loop_spinning() -> None:
     here.close()
 
 
+async def test_an_error_is_found_even_when_the_socket_has_forgotten_it() -> None:
+    sink, here = await opened()
+    nobody = closed_port()
+    here.send(b"x", nobody)
+    assert here._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED  # this clears it
+    await sink.until(errors=1)
+    assert sink.errors[0][0] == nobody
+    here.close()
+
+
+@pytest.mark.threat("T7")
+async def test_the_memory_of_destinations_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ringback.transport.datagram.KNOWN_DESTINATIONS", 10)
+    _, here = await opened()
+    for number in range(1, 100):
+        here.send(b"x", (f"127.0.1.{number}", 9))
+    assert len(here._known) <= 10
+    here.close()
+
+
+async def test_a_destination_without_a_route_is_a_transport_error() -> None:
+    _, here = await opened("127.0.0.1")
+    with pytest.raises(TransportError):
+        here.send(b"x", ("203.0.113.1", 9))  # a loopback source does not leave the machine
+    here.close()
+
+
 async def test_a_datagram_that_is_too_long_is_a_transport_error() -> None:
     _, here = await opened()
     with pytest.raises(TransportError) as caught:
