@@ -82,6 +82,14 @@ class Requests:
             else:
                 self._dispatch(exchange, answer[0], now)
 
+    @staticmethod
+    def _check(headers: Sequence[tuple[str, str]], content_type: str | None = None) -> None:
+        """Refuse with ``LocalProtocolError``, before anything is begun, what could not be sent later."""
+        for name, value in headers:
+            make_line(name, value)
+        if content_type is not None:
+            make_line("content-type", content_type)
+
     def _outside(
         self,
         method: str,
@@ -176,8 +184,6 @@ class Requests:
         return Exchange(self._last_token, method, uri, **parts)
 
     def _send(self, exchange: Exchange, now: float) -> None:
-        for name, value in exchange.headers:
-            make_line(name, value)  # refuses now what could not be sent later
         self._by_token[exchange.token] = exchange
         if exchange.method == "INVITE" and exchange.dialog is not None:
             self._inviting.add(exchange.dialog.id)

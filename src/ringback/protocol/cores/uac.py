@@ -86,6 +86,7 @@ class UacCore(Requests):
 
         Raises ``RemoteProtocolError`` if the URI cannot be parsed, ``LocalProtocolError`` for a bad header.
         """
+        self._check(headers, content_type)
         call = self._calls.begin(State.CALLING, is_caller=True)
         call.body = body
         call.content_type = content_type
@@ -123,6 +124,7 @@ class UacCore(Requests):
         """
         if method in ("ACK", "CANCEL", "INVITE"):
             raise LocalProtocolError(f"{method} is not sent as a request of its own")
+        self._check(headers, content_type)
         exchange = self._outside(
             method,
             uri,
@@ -159,6 +161,7 @@ class UacCore(Requests):
             raise LocalProtocolError(f"call {number} is in no dialog")
         if method in ("ACK", "BYE", "CANCEL"):
             raise LocalProtocolError(f"{method} is not sent as a request of its own")
+        self._check(headers, content_type)
         if method == "INVITE":
             if dialog.id in self._inviting or call.state is not State.CONFIRMED:
                 raise LocalProtocolError("another INVITE is under way in this dialog (RFC 3261 §14.1)")
@@ -172,8 +175,9 @@ class UacCore(Requests):
     def cancel(self, number: int, now: float, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Withdraw a call that is not answered yet (§9.1); does nothing for one that is, or is over.
 
-        ``headers`` go into the CANCEL, such as Reason (RFC 3326).
+        ``headers`` go into the CANCEL, such as Reason (RFC 3326). Raises ``LocalProtocolError`` for a bad one.
         """
+        self._check(headers)
         call = self._calls.get(number)
         if call is not None and call.is_caller:
             call.cancel_headers = list(headers)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, final
 
+from ringback.protocol.cores.answers import Answers
 from ringback.protocol.cores.callee import CALLEE
 from ringback.protocol.cores.calls import ENDING, REASONS, Call, Calls, Input, State
 from ringback.protocol.cores.capabilities import SDP, Capabilities, accepts
@@ -30,7 +31,6 @@ from ringback.protocol.dialog import state as dialogs
 from ringback.protocol.dialog.identity import of_request
 from ringback.protocol.errors import CallEnded, LocalProtocolError
 from ringback.protocol.message.build import build_response
-from ringback.protocol.timer_queue import TimerQueue
 from ringback.protocol.transaction.events import CancelReceived, TransactionTerminated
 
 if TYPE_CHECKING:
@@ -50,20 +50,6 @@ if TYPE_CHECKING:
 NAME = "uas"
 Headers = Sequence[tuple[str, str]]
 MOST_CALLS = 1000  # at once, unless told otherwise: more are answered 486
-
-
-@final
-class Answer:
-    """A 2xx to INVITE that has not been acknowledged yet. ``is_first`` tells the call's own from a re-INVITE's."""
-
-    __slots__ = ("interval", "is_first", "key", "response", "sequence")
-
-    def __init__(self, key: ServerKey, response: Response, sequence: int, interval: float, *, is_first: bool) -> None:
-        self.key = key
-        self.response = response
-        self.sequence = sequence
-        self.interval = interval
-        self.is_first = is_first
 
 
 @final
@@ -108,18 +94,14 @@ class UasCore:
         self._ids = ids
         self._calls = calls
         self._can = capabilities
-        self._timings = timings
         self._uac = uac
         self._headers = list(headers)
         self._most_calls = most_calls
         self._challenge = challenge
-        self._timers = TimerQueue()
+        self._answers = Answers(layer, timings)
         self._events: list[UaEvent] = []
         self._invited: dict[ServerKey, Call] = {}  # calls whose INVITE is not answered
-        self._answers: dict[DialogId, Answer] = {}  # 2xx without ACK
         self._pending: dict[ServerKey, Pending] = {}  # requests that the user has
-        self._ongoing: dict[tuple[str, str, int, str], ServerKey] = {}  # §8.2.2.2: From tag, Call-ID, CSeq
-        self._identities: dict[ServerKey, tuple[str, str, int, str]] = {}
 
     # what the user decides
 
@@ -224,7 +206,7 @@ class UasCore:
             if call is not None and body:
                 call.body = body
                 call.content_type = content_type
-            self._repeat(dialog.id, Answer(key, response, request.cseq.number, self._timings.t1, is_first=False), now)
+            self._answers.begin(dialog.id, key, response, now, is_first=False)
 
     # what the stack tells
 
@@ -243,10 +225,9 @@ class UasCore:
             values = [("WWW-Authenticate", value) for value in challenges]
             self._layer.reply_stateless(request, event.flow, self._final(request, 401, self._ids.tag(), values))
             return
-        identity = (request.from_tag or "", request.call_id, request.cseq.number, request.method)
         refusal = (
             first_refusal(BEFORE_MERGED, request, self._can)
-            or self._check_merged(event, identity)
+            or self._check_merged(request)
             or first_refusal(AFTER_MERGED, request, self._can)
         )
         tag = request.to_tag or self._ids.tag()
@@ -255,8 +236,6 @@ class UasCore:
             self._layer.respond(key, self._final(request, refusal.status, tag, refusal.headers), now)
             return
         if request.to_tag is None:
-            self._ongoing[identity] = key
-            self._identities[key] = identity
             self._outside(event, key, tag, now)
         else:
             self._inside(event, key, tag, now)
@@ -270,9 +249,6 @@ class UasCore:
             else:
                 self._withdraw(event.key, now)
         elif isinstance(event, TransactionTerminated):
-            identity = self._identities.pop(event.key, None)
-            if identity is not None:
-                self._ongoing.pop(identity, None)
             call = self._invited.get(event.key)
             if call is not None:
                 self._advance(call, Input.BROKEN, now)
@@ -280,24 +256,15 @@ class UasCore:
                 self._events.append(RequestWithdrawn(event.key))
 
     def handle_timers(self, now: float) -> None:
-        """Repeat each 2xx that is due, give up those whose time is up."""
-        for identity, sequence, last in self._timers.expired(now):
-            answer = self._answers.get(identity)
-            if answer is None or answer.sequence != sequence:
-                continue
-            if last:
-                self._give_up(identity, answer, now)
-                continue
-            try:
-                self._layer.respond(answer.key, answer.response, now)
-            except LocalProtocolError:
-                continue  # the transaction broke; the end of the 64*T1 is on its way
-            answer.interval = min(answer.interval * 2, self._timings.t2)
-            self._timers.start(answer.interval, (identity, sequence, False), now)
+        """Repeat each 2xx that is due, give up those whose time is up (§13.3.1.4, §14.2)."""
+        for identity, answer in self._answers.handle_timers(now):
+            call = self._call_in(identity)
+            if call is not None:
+                self._advance(call, Input.NO_ACK if answer.is_first else Input.LOST, now)
 
     def next_deadline(self) -> float | None:
         """When ``handle_timers`` is to be called next, None for never."""
-        return self._timers.next_deadline()
+        return self._answers.next_deadline()
 
     def poll(self) -> list[UaEvent]:
         """What there is to tell, oldest first; call until it is empty."""
@@ -311,14 +278,13 @@ class UasCore:
             "invited": len(self._invited),
             "answers": len(self._answers),
             "pending": len(self._pending),
-            "ongoing": len(self._ongoing),
         }
 
     # requests
 
-    def _check_merged(self, event: RequestReceived, identity: tuple[str, str, int, str]) -> Refusal | None:
+    def _check_merged(self, request: Request) -> Refusal | None:
         """§8.2.2.2: the same request by another path gets 482."""
-        if event.request.to_tag is None and self._ongoing.get(identity, event.key) != event.key:
+        if request.to_tag is None and self._layer.merged(request):
             return Refusal(482, "the same request came by another path (RFC 3261 §8.2.2.2)")
         return None
 
@@ -379,7 +345,7 @@ class UasCore:
         self._layer.respond(key, self._final(request, 200, tag), now)
         for waiting in [waiting for waiting, pending in self._pending.items() if pending.dialog is dialog]:
             self._withdraw(waiting, now)
-        self._answers.pop(dialog.id, None)
+        self._answers.forget(dialog.id)
         if call is None:
             self._calls.remove(dialog)
         elif call.is_caller and dialog is not call.dialog:
@@ -424,22 +390,14 @@ class UasCore:
     def _acknowledged(self, request: Request, now: float) -> None:
         """§13.3.1.4: the ACK of a 2xx ends its repetition; any other belongs to nothing and is dropped."""
         identity = of_request(request)
-        answer = self._answers.get(identity)
-        if answer is None or answer.sequence != request.cseq.number:
-            return
-        del self._answers[identity]
-        dialog = self._calls.dialog(identity)
-        call = self._calls.owner(dialog) if dialog is not None else None
-        if call is not None and answer.is_first:
+        answer = self._answers.acknowledged(identity, request.cseq.number)
+        call = self._call_in(identity)
+        if answer is not None and call is not None and answer.is_first:
             self._advance(call, Input.ACK, now, message=request)
 
-    def _give_up(self, identity: DialogId, answer: Answer, now: float) -> None:
-        """§13.3.1.4, §14.2: 64*T1 have gone by without an ACK."""
-        del self._answers[identity]
+    def _call_in(self, identity: DialogId) -> Call | None:
         dialog = self._calls.dialog(identity)
-        call = self._calls.owner(dialog) if dialog is not None else None
-        if call is not None:
-            self._advance(call, Input.NO_ACK if answer.is_first else Input.LOST, now)
+        return None if dialog is None else self._calls.owner(dialog)
 
     # what the rows of the table do
 
@@ -495,13 +453,7 @@ class UasCore:
             dialog.confirmed = True
             self._invited.pop(key, None)
             call.request = None
-            answer = Answer(key, response, dialog.remote_sequence or 0, self._timings.t1, is_first=True)
-            self._repeat(dialog.id, answer, now)
-
-    def _repeat(self, identity: DialogId, answer: Answer, now: float) -> None:
-        self._answers[identity] = answer
-        self._timers.start(answer.interval, (identity, answer.sequence, False), now)
-        self._timers.start(64 * self._timings.t1, (identity, answer.sequence, True), now)
+            self._answers.begin(dialog.id, key, response, now, is_first=True)
 
     def _over(self, call: Call, message: Request | None) -> None:
         if call.key is not None:
