@@ -98,11 +98,11 @@ def parse_uint(text: str, maximum: int, what: str) -> int:
 _SCAN = re.compile(r'["<>\\]')
 
 
-def split_unquoted(text: str, sep: str) -> list[str]:
+def split_unquoted(text: str, sep: str, what: str | None = None) -> list[str]:
     """``text`` cut at each ``sep`` (one character) that stands outside a quoted string and outside ``<...>``.
 
     The parts come without the white space at their ends; empty ones stay. Raises ``RemoteProtocolError`` (400) when
-    a quoted string or a ``<`` is never closed: a reader that guesses where it ended would see other values than the
+    a quoted string or a ``<`` is never closed (``what`` names the header in it): a reader that guesses where it ended would see other values than the
     next one does (RFC 4475 §3.1.2.6).
     """
     pieces = text.split(sep)
@@ -122,8 +122,8 @@ def split_unquoted(text: str, sep: str) -> list[str]:
         else:
             parts.append(piece.strip(" \t"))
     if state:
-        what = "quoted string" if state[0] == '"' else "<"
-        raise RemoteProtocolError(f"unclosed {what}", clause="RFC 3261 §25.1")
+        mark = "quoted string" if state[0] == '"' else "<"
+        raise RemoteProtocolError(f"unclosed {mark}", header=what, clause="RFC 3261 §25.1")
     return parts
 
 

@@ -20,7 +20,7 @@ def parse_params(text: str, what: str) -> dict[str, str | None]:
     params: dict[str, str | None] = {}
     if not text:
         return params
-    parts = split_unquoted(text, ";") if '"' in text or "<" in text else text.split(";")
+    parts = split_unquoted(text, ";", what) if '"' in text or "<" in text else text.split(";")
     if parts[0].strip(" \t"):
         raise RemoteProtocolError(f"text after the value of {what}", header=what, clause="RFC 3261 §25.1")
     for part in parts[1:]:
