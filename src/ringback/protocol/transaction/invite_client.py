@@ -38,9 +38,8 @@ from ringback.protocol.transaction.machine import (
 from ringback.protocol.transaction.non_invite_client import NonInviteClient
 
 if TYPE_CHECKING:
-    from ringback.protocol.message.model import Request, Response
+    from ringback.protocol.message.model import Response
     from ringback.protocol.routing.flow import Flow
-    from ringback.protocol.transaction.key import ClientKey
 
 STATES = (State.CALLING, State.PROCEEDING, State.COMPLETED, State.ACCEPTED, State.TERMINATED)
 INPUTS = (
@@ -64,9 +63,7 @@ class InviteClient(ClientTransaction):
     __slots__ = ()
 
     table: ClassVar[Table]
-
-    def __init__(self, key: ClientKey, request: Request, flow: Flow, user: str) -> None:
-        super().__init__(key, request, flow, user, State.CALLING)
+    initial = State.CALLING
 
     def start(self, outlet: Outlet, now: float) -> None:
         """Send the INVITE; Timer A unless the transport is reliable, Timer B in any case (§17.1.1.2)."""

@@ -46,7 +46,6 @@ from ringback.protocol.transaction.machine import (
 if TYPE_CHECKING:
     from ringback.protocol.message.model import Request, Response
     from ringback.protocol.routing.flow import Flow
-    from ringback.protocol.transaction.key import ServerKey
 
 STATES = (State.PROCEEDING, State.COMPLETED, State.CONFIRMED, State.ACCEPTED, State.TERMINATED)
 INPUTS = (
@@ -73,9 +72,7 @@ class InviteServer(ServerTransaction):
     __slots__ = ()
 
     table: ClassVar[Table]
-
-    def __init__(self, key: ServerKey, request: Request, flow: Flow, user: str, to_tag: str | None) -> None:
-        super().__init__(key, request, flow, user, State.PROCEEDING, to_tag)
+    initial = State.PROCEEDING
 
     def start(self, outlet: Outlet, now: float) -> None:
         """100 is due in 200 ms (§17.2.1)."""

@@ -30,7 +30,7 @@ from ringback.protocol.message.build import build_response
 from ringback.protocol.message.model import Request, Response
 from ringback.protocol.message.registry import METHODS
 from ringback.protocol.routing.flow import Flow
-from ringback.protocol.routing.via import response_hop
+from ringback.protocol.routing.via import DEFAULT_PORT, response_hop
 from ringback.protocol.timer_queue import TimerQueue
 from ringback.protocol.transaction.events import (
     Event,
@@ -391,7 +391,10 @@ def _response_flow(request: Request, flow: Flow) -> Flow:
     """The way back (RFC 3261 §18.2.2, RFC 3581 §4): the request's stream, or by the same socket where Via says."""
     if flow.reliable:
         return flow
-    hop = response_hop(request.top_via)
-    if hop.port == flow.remote[1] and hop.host == flow.remote[0]:
+    via = request.top_via
+    params = via.params
+    # A stamped request came from ``received`` or sent-by's host, and from the port in ``rport`` if there is one.
+    if "maddr" not in params and (params.get("rport") or (via.port or DEFAULT_PORT) == flow.remote[1]):
         return flow
+    hop = response_hop(via)
     return Flow(flow.transport, flow.local, (hop.host, hop.port))

@@ -107,32 +107,39 @@ class Outlet:
 
 
 class Transaction:
-    """What client and server transactions share. ``user`` is "" when nobody is to hear of it (the layer's own)."""
+    """What client and server transactions share.
+
+    ``user`` is "" when nobody is to hear of it (the layer's own). ``request`` and ``data``, the bytes to send again,
+    are None once they are shed. ``interval`` is what the running retransmission timer was started with.
+    """
 
     __slots__ = ("data", "flow", "interval", "request", "state", "user")
 
     table: ClassVar[Table]
+    initial: ClassVar[State]
     is_server: ClassVar[bool]
+    # Here for the checker; the two kinds have keys of their own.
     key: Any
+    request: Request | None
+    flow: Flow
+    user: str
+    state: State
+    data: bytes | None
+    interval: float
 
-    def __init__(self, request: Request, flow: Flow, user: str, state: State) -> None:
-        self.request: Request | None = request
-        self.flow = flow
-        self.user = user
-        self.state = state
-        # The bytes to send again, None when there are none.
-        self.data: bytes | None = None
-        # What the running retransmission timer was started with.
-        self.interval = 0.0
+    def start(self, outlet: Outlet, now: float) -> None:
+        """Send what is to be sent at once and start the first timers."""
+        raise NotImplementedError
+
+    @staticmethod
+    def input_of(status: int) -> Input:
+        """What a response with this status is to the machine."""
+        raise NotImplementedError
 
     def step(self, event: Input, outlet: Outlet, value: Any, flow: Flow | None, now: float) -> None:
         """Go through the row for this state and ``event``."""
         action, self.state, _ = self.table[self.state][event]
         action(self, outlet, value, flow, now)
-
-    def send(self, outlet: Outlet, data: bytes) -> None:
-        """Put bytes on the wire by this transaction's flow."""
-        outlet.events.append(SendMessage(data, self.flow, self.key))
 
 
 class ClientTransaction(Transaction):
@@ -142,19 +149,15 @@ class ClientTransaction(Transaction):
 
     is_server = False
 
-    def __init__(self, key: ClientKey, request: Request, flow: Flow, user: str, state: State) -> None:
-        super().__init__(request, flow, user, state)
+    def __init__(self, key: ClientKey, request: Request, flow: Flow, user: str) -> None:
         self.key: ClientKey = key
+        self.request = request
+        self.flow = flow
+        self.user = user
+        self.state = self.initial
+        self.data = None
+        self.interval = 0.0
         self.cancel: tuple[tuple[str, str], ...] | None = None
-
-    def start(self, outlet: Outlet, now: float) -> None:
-        """Send the request and start the first timers."""
-        raise NotImplementedError
-
-    @staticmethod
-    def input_of(status: int) -> Input:
-        """What a response with this status is to the machine."""
-        raise NotImplementedError
 
 
 class ServerTransaction(Transaction):
@@ -167,22 +170,16 @@ class ServerTransaction(Transaction):
 
     is_server = True
 
-    def __init__(
-        self, key: ServerKey, request: Request, flow: Flow, user: str, state: State, to_tag: str | None
-    ) -> None:
-        super().__init__(request, flow, user, state)
+    def __init__(self, key: ServerKey, request: Request, flow: Flow, user: str, to_tag: str | None) -> None:
         self.key: ServerKey = key
+        self.request = request
+        self.flow = flow
+        self.user = user
+        self.state = self.initial
+        self.data = None
+        self.interval = 0.0
         self.to_tag = to_tag
         self.merge: tuple[str, ...] | None = None
-
-    def start(self, outlet: Outlet, now: float) -> None:
-        """Start the first timer."""
-        raise NotImplementedError
-
-    @staticmethod
-    def input_of(status: int) -> Input:
-        """What a response with this status is to the machine."""
-        raise NotImplementedError
 
 
 # Actions that more than one machine has.

@@ -29,9 +29,8 @@ from ringback.protocol.transaction.machine import (
 )
 
 if TYPE_CHECKING:
-    from ringback.protocol.message.model import Request, Response
+    from ringback.protocol.message.model import Response
     from ringback.protocol.routing.flow import Flow
-    from ringback.protocol.transaction.key import ClientKey
 
 STATES = (State.TRYING, State.PROCEEDING, State.COMPLETED, State.TERMINATED)
 INPUTS = (
@@ -52,9 +51,7 @@ class NonInviteClient(ClientTransaction):
     __slots__ = ()
 
     table: ClassVar[Table]
-
-    def __init__(self, key: ClientKey, request: Request, flow: Flow, user: str) -> None:
-        super().__init__(key, request, flow, user, State.TRYING)
+    initial = State.TRYING
 
     def start(self, outlet: Outlet, now: float) -> None:
         """Send the request; Timer E unless the transport is reliable, Timer F in any case (§17.1.2.2)."""

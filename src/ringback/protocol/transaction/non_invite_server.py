@@ -35,9 +35,7 @@ from ringback.protocol.transaction.machine import (
 )
 
 if TYPE_CHECKING:
-    from ringback.protocol.message.model import Request, Response
-    from ringback.protocol.routing.flow import Flow
-    from ringback.protocol.transaction.key import ServerKey
+    from ringback.protocol.message.model import Response
 
 STATES = (State.TRYING, State.PROCEEDING, State.COMPLETED, State.TERMINATED)
 INPUTS = (
@@ -61,9 +59,7 @@ class NonInviteServer(ServerTransaction):
     __slots__ = ()
 
     table: ClassVar[Table]
-
-    def __init__(self, key: ServerKey, request: Request, flow: Flow, user: str, to_tag: str | None) -> None:
-        super().__init__(key, request, flow, user, State.TRYING, to_tag)
+    initial = State.TRYING
 
     def start(self, outlet: Outlet, now: float) -> None:
         """100 is due when the client's Timer E reaches T2 (RFC 4320 §4.1)."""
