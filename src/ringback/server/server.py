@@ -33,6 +33,7 @@ from ringback.server.steps.options import Options
 from ringback.server.steps.register import Register
 from ringback.server.steps.relay import Relay
 from ringback.server.steps.screen import Screen
+from ringback.server.stores.checkpoint import Checkpointer
 from ringback.server.stores.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ class Server:
         )
         self._answering = Answering(self.stack.layer, self.stack.stateless_tags, settings.server_name)
         self.store = SqliteStore(settings.database, synchronous="FULL" if settings.synchronous == "full" else "NORMAL")
+        # A simulation has no threads, and what is only in memory has nothing to carry over.
+        self._checkpointer = None if simulated or settings.database == ":memory:" else Checkpointer(settings.database)
         self._local = LocalNames(bare(name) for name in settings.domains)
         self._chain: Chain | None = None
         self._held: list[tuple[Exchange, Response]] = []
@@ -144,6 +147,8 @@ class Server:
         self._started_at = self.stack.clock.now()
         self._compose()
         self._sweep = asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._on_sweep)
+        if self._checkpointer is not None:
+            self._checkpointer.start()
 
     async def close(self) -> None:
         """Stop: the last answers are sent, the sockets and the store are closed. A second call does nothing."""
@@ -156,6 +161,8 @@ class Server:
         if self._chain is not None:
             await self._chain.close()
         await self.stack.close()
+        if self._checkpointer is not None:
+            self._checkpointer.stop()
         self.store.close()
 
     @property
