@@ -47,6 +47,65 @@ PAIRS = [
 ]
 
 
+# The arrows of RFC 6026 figures 5 and 7 and of RFC 3261 figures 6 and 8, with what RFC 4320 and our users add:
+# state, input, next state. Everything else that happens leaves the state as it is.
+ARROWS = {
+    "invite client": """
+        Calling     1xx                 Proceeding
+        Calling     2xx                 Accepted
+        Calling     300-699             Completed
+        Calling     Timer B             Terminated
+        Calling     transport error     Terminated
+        Calling     abandon             Terminated
+        Proceeding  2xx                 Accepted
+        Proceeding  300-699             Completed
+        Proceeding  abandon             Terminated
+        Completed   Timer D             Terminated
+        Completed   transport error     Terminated
+        Completed   abandon             Terminated
+        Accepted    Timer M             Terminated
+        Accepted    abandon             Terminated
+    """,
+    "non-INVITE client": """
+        Trying      1xx                 Proceeding
+        Trying      200-699             Completed
+        Trying      Timer F             Terminated
+        Trying      transport error     Terminated
+        Trying      abandon             Terminated
+        Proceeding  200-699             Completed
+        Proceeding  Timer F             Terminated
+        Proceeding  transport error     Terminated
+        Proceeding  abandon             Terminated
+        Completed   Timer K             Terminated
+        Completed   abandon             Terminated
+    """,
+    "invite server": """
+        Proceeding  2xx                 Accepted
+        Proceeding  300-699             Completed
+        Proceeding  abandon             Terminated
+        Completed   ACK                 Confirmed
+        Completed   Timer H             Terminated
+        Completed   abandon             Terminated
+        Confirmed   Timer I             Terminated
+        Confirmed   abandon             Terminated
+        Accepted    Timer L             Terminated
+        Accepted    abandon             Terminated
+    """,
+    "non-INVITE server": """
+        Trying      100 is due          Proceeding
+        Trying      200-699             Completed
+        Trying      408                 Completed
+        Trying      abandon             Terminated
+        Proceeding  200-699             Completed
+        Proceeding  408                 Completed
+        Proceeding  too late to answer  Terminated
+        Proceeding  abandon             Terminated
+        Completed   Timer J             Terminated
+        Completed   abandon             Terminated
+    """,
+}
+
+
 def in_state(name: str, state: State) -> Transaction:
     """A transaction that stands in ``state`` with what it would hold there."""
     rig = Rig()
@@ -90,6 +149,21 @@ def test_a_table_has_a_row_for_every_state_and_input_and_a_clause_on_each(name: 
                 assert following is state, (state, event)
             if action in (stale, never) and state is not State.TERMINATED:
                 assert event.startswith("Timer") or event in (Input.TIMER_TRYING, Input.TIMER_LIFETIME)
+
+
+@pytest.mark.row("TRN-1", part="tables")
+@pytest.mark.rfc("6026 figures 5, 7")
+@pytest.mark.rfc("3261 figures 6, 8")
+@pytest.mark.parametrize("name", MACHINES)
+def test_the_arrows_of_a_table_are_those_of_the_rfcs_figure(name: str) -> None:
+    drawn = {" ".join(line.split()) for line in ARROWS[name].strip().splitlines()}
+    found = {
+        f"{state} {event} {following}"
+        for state, rows in MACHINES[name].TABLE.items()
+        for event, (_, following, _) in rows.items()
+        if following is not state
+    }
+    assert found == drawn
 
 
 @pytest.mark.row("TRN-1", part="tables")
