@@ -1,9 +1,9 @@
 """What was acknowledged survives ``kill -9`` at any moment, and what was not is there whole or not at all.
 
-A real process works through turns that follow from the seed, commits each, and only then writes its number to a pipe, as
-the server sends its 200s only after the commit. It is killed again and again, at points drawn from the seed: while it opens
-the file, writes, commits or checkpoints. Afterwards the store must hold exactly what the last acknowledged turn left,
-or the one after it.
+A real process works through turns that follow from the seed, commits each, and only then writes its number to a pipe,
+as the server sends its 200s only after the commit. It is killed again and again, at points drawn from the seed: while
+it opens the file, writes, commits or checkpoints. Afterwards the store must hold exactly what the last acknowledged
+turn left, or the one after it.
 """
 
 from __future__ import annotations

@@ -65,14 +65,13 @@ def _address_kind(host: str) -> str:
             return "loopback"
         last = name.rpartition(".")[2]
         return "other" if last.isdigit() or last.startswith("0x") else ""
-    parts = host.split(".")
-    if any(len(part) > 1 and part[0] == "0" for part in parts):
-        return "other"  # octal for one reader, decimal for the next
-    if parts[0] == "127":
+    if host[0] == "0" or (".0" in host and any(len(part) > 1 and part[0] == "0" for part in host.split("."))):
+        return "other"  # this host, or octal for one reader and decimal for the next
+    if host.startswith("127."):
         return "loopback"
-    if parts[0] == "169" and parts[1] == "254":
+    if host.startswith("169.254."):
         return "link-local"
-    return "other" if parts[0] == "0" or int(parts[0]) >= 224 else ""
+    return "other" if int(host.partition(".")[0]) >= 224 else ""
 
 
 def _address_kind_6(host: str) -> str:
