@@ -213,6 +213,10 @@ class Exchange:
         self.legs_seen += legs
         return legs
 
+    def leg(self, request, remote):
+        """The phone at ``remote`` with a request that went to it."""
+        return Leg(self, request, remote)
+
     def answers(self):
         """Responses that went to the caller since the last look."""
         found = [message for message, remote in self.sent if isinstance(message, Response) and remote == CALLER]

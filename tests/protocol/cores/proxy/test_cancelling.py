@@ -2,6 +2,8 @@
 
 import pytest
 
+from ringback.protocol.transaction.events import CancelReceived
+
 
 @pytest.mark.row("CAN-6", "CAN-10")
 @pytest.mark.rfc("3261 16.10")
@@ -316,3 +318,20 @@ def test_100_is_ours_after_200_ms_and_101_to_199_pass_at_once(exchange):
     answers = x.answers()
     assert [(answer.status, answer.to_tag) for answer in answers] == [(180, "desk1"), (183, "desk2"), (199, "desk2")]
     assert all([via.branch for via in answer.vias] == [invite.top_via.branch] for answer in answers)
+
+
+def test_the_timer_of_an_answered_branch_finds_nothing_to_do(exchange):
+    x = exchange()
+    x.bind(1)
+    invite = x.call()
+    (one,) = x.legs()
+    one.answer(180)
+    x.advance(20)
+    one.answer(200)
+    x.advance(20)
+    assert x.core.counts()["branches"] == 1  # a late 2xx would still be passed on
+    key = (invite.top_via.branch, "192.0.2.1:5060", "INVITE")
+    x.core.handle_event(CancelReceived(key, invite, "proxy"), x.now)
+    x.advance(64)
+    assert x.cancels() == []
+    assert x.empty()

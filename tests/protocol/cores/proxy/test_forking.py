@@ -355,13 +355,22 @@ def test_a_redirection_is_followed_by_setting_and_no_uri_is_tried_twice(exchange
     x.legs()[0].answer(302, headers=[("Contact", contacts)])
     (three,) = x.legs()
     assert hosts([three]) == ["3"]
-    three.answer(302, headers=[("Contact", "<sip:desk@198.51.100.1>")])
+    three.answer(302, headers=[("Contact", "<sip:desk@198.51.100.1>")])  # nothing new: passed up if it is the best
     (two,) = x.legs()
     two.answer(486)
     (answer,) = x.answers()
-    assert answer.status in (302, 486)
+    assert (answer.status, answer.get("contact")) == (302, "<sip:desk@198.51.100.1>")
     x.advance(64)
     assert x.empty()
+
+
+def test_a_redirection_that_was_followed_whole_is_no_candidate(exchange):
+    x = exchange(recurse=True)
+    x.bind(1)
+    x.call()
+    x.legs()[0].answer(302, headers=[("Contact", "<sip:desk@198.51.100.2>")])
+    x.legs()[0].answer(486)
+    assert x.statuses() == [486]
 
 
 def test_what_cannot_be_followed_stays_in_the_redirection(exchange):

@@ -126,7 +126,6 @@ BRANCH_TABLE: dict[BranchState, dict[BranchInput, tuple[BranchAction, BranchStat
         I.SUCCESS: (A.ACCEPT, S.ACCEPTED),  # the 2xx crossed the CANCEL
         I.FAILURE: (A.STORE, S.COMPLETED),
         I.UNREACHABLE: (A.REFUSE, S.COMPLETED),
-        I.TIMEOUT: (A.TIME_OUT, S.COMPLETED),
         I.GIVE_UP: (A.EXPIRE, S.COMPLETED),  # §9.1
         I.CANCEL: (A.NOTHING, S.CANCELLING),
         I.TERMINATED: (A.TIME_OUT, S.COMPLETED),

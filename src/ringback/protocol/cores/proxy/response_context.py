@@ -301,8 +301,7 @@ class ContextMachine:
             branch.request, uri = self._forwarding.prepare(context.request, target)
             hop = None if target.flow or target.hops else direct_hop(uri, _secure(context.request))
         except RemoteProtocolError as error:
-            context.candidates.append(error.status)
-            self._finish(context, branch)
+            self._conclude(context, branch, error.status)
             return
         if target.hops:
             branch.hops = target.hops[: self._policy.max_hops]
@@ -352,6 +351,12 @@ class ContextMachine:
             self._layer.respond(key, response, now)
         except LocalProtocolError:
             pass  # the server transaction has ended; nobody waits upstream (§16.9, RFC 4320 §4.2)
+
+    def _conclude(self, context: ResponseContext, branch: Branch, status: int) -> None:
+        """The branch is over with an outcome of our own making."""
+        self._finish(context, branch)
+        if context.state is not ContextState.ANSWERED:
+            context.candidates.append(status)
 
     def _finish(self, context: ResponseContext, branch: Branch) -> None:
         """The branch leaves the tables and gives its breadth back."""
@@ -455,42 +460,40 @@ class ContextMachine:
             self._close(context, (("Reason", f'SIP;cause={status};text="{STATUS.get(status, "Declined")}"'),), now)
 
     def _recurse(self, context: ResponseContext, response: Response) -> bool:
-        """Take the Contacts of a 3xx into the target set; True when none is left to pass up (§16.7 step 4)."""
+        """Take the Contacts of a 3xx into the target set; True when none is left to pass up (§16.7 step 4).
+
+        Those that were tried before are left out too. A redirection that brings no new target is passed up as it is.
+        """
         secure = context.request.uri.scheme == "sips"
+        added = False
+        left = []
         try:
-            contacts = response.contacts
-            left = []
-            for contact, value in zip(contacts, response.values("contact"), strict=True):
-                uri = contact.uri
-                known = uri.scheme in self._policy.schemes and not (secure and uri.scheme == "sip")
-                if not known or not context.targets.add(
-                    Target(contact.uri_text, q=1.0 if contact.q is None else contact.q)
-                ):
+            for contact, value in zip(response.contacts, response.values("contact"), strict=False):
+                scheme = contact.uri.scheme
+                if scheme not in self._policy.schemes or (secure and scheme == "sip"):
                     left.append(value)
-        except (RemoteProtocolError, ValueError):
+                elif context.targets.add(Target(contact.uri_text, q=1.0 if contact.q is None else contact.q)):
+                    added = True
+        except RemoteProtocolError:
             return False
-        if not contacts:
-            return False
-        if left:
+        if added and left:
             response.remove("contact")
             for value in left:
                 response.append("Contact", value)
-        return not left
+        return added and not left
 
     def _refuse(self, context: ResponseContext, branch: Branch, now: float, response: Response | None) -> None:
         """Not delivered: counts as a 503 (§16.9)."""
-        context.candidates.append(503)
-        self._finish(context, branch)
+        self._conclude(context, branch, 503)
 
     def _time_out(self, context: ResponseContext, branch: Branch, now: float, response: Response | None) -> None:
         """No answer: counts as a 408 (§16.6 step 7)."""
-        context.candidates.append(408)
-        self._finish(context, branch)
+        self._conclude(context, branch, 408)
 
     def _expire(self, context: ResponseContext, branch: Branch, now: float, response: Response | None) -> None:
         """Counts as a 408, and the client transaction is given up (§16.8, §9.1)."""
-        if branch.key is not None:
-            self._layer.abandon(branch.key, now)
+        assert branch.key is not None
+        self._layer.abandon(branch.key, now)
         self._time_out(context, branch, now, response)
 
     def _drop(self, context: ResponseContext, branch: Branch, now: float, response: Response | None) -> None:
