@@ -229,6 +229,12 @@ class SimulatedNetwork:
         for address in endpoint.interfaces:
             self._endpoints.pop((address, endpoint.local[1]), None)
 
+    def close(self) -> None:
+        """Let go of every endpoint and host; the trace stays."""
+        self._endpoints.clear()
+        self._on_the_way.clear()
+        self.hosts.clear()
+
     # the weather
 
     def link(self, one: str, other: str, conditions: Conditions) -> None:

@@ -70,6 +70,7 @@ class World:
         self.clock = VirtualClock(self._selector)
         self._watched: list[tuple[str, Callable[[], dict[str, int]]]] = []
         self._stacks: list[Stack] = []
+        self._closings: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._collector_was_on = gc.isenabled()
         gc.disable()
         gc.freeze()
@@ -245,11 +246,17 @@ class World:
         found = collect_cycles()
         assert not found, "only the collector could free: " + ", ".join(found)
 
+    def at_end(self, closing: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Have ``await closing()`` run when the world is closed, after the checks; the last one first."""
+        self._closings.append(closing)
+
     def close(self) -> None:
         """Cancel what still runs and close the loop. A second call does nothing."""
         if self.loop.is_closed():
             return
         self._selector.set_limit(math.inf)
+        while self._closings:
+            self.loop.run_until_complete(self._closings.pop()())
         for stack in self._stacks:
             self.loop.run_until_complete(stack.close())
         tasks = asyncio.all_tasks(self.loop)
@@ -259,6 +266,10 @@ class World:
             self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()
+        self._watched.clear()
+        self._stacks.clear()
+        self._network.close()
+        gc.collect()  # a whole server holds itself; looks only at what is younger than this world
         gc.unfreeze()
         if self._collector_was_on:
             gc.enable()
