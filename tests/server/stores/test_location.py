@@ -232,6 +232,17 @@ def test_a_commit_that_fails_drops_the_turn(store: SqliteStore, monkeypatch: pyt
     assert store.bindings(AOR, NOW) == []
 
 
+def test_a_turn_that_only_read_has_nothing_to_lose_at_its_end(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(sql: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    store.bindings(AOR, NOW)
+    monkeypatch.setattr(store, "_execute", broken)
+    store.commit()
+
+
 @pytest.mark.parametrize(
     "verb",
     [
@@ -253,6 +264,16 @@ def test_a_store_that_fails_raises_its_own_error(
     with pytest.raises(StoreError, match="I/O"):
         verb(store)
     store.rollback()
+
+
+@pytest.mark.parametrize("text", ["", "{", "5", "[5]", "[[]]", '["sip:b@h"]', "[[1,2,3,[]]]"])
+def test_says_when_a_row_was_damaged(store: SqliteStore, text: str) -> None:
+    store._connection.execute("INSERT INTO location VALUES (?, ?, ?)", (AOR, NOW + 10, text))
+    with pytest.raises(StoreError, match="cannot be read"):
+        store.bindings(AOR, NOW)
+    with pytest.raises(StoreError, match="cannot be read"):
+        list(store.all_bindings(NOW))
+    assert store.sweep(NOW + 20, 10) == 1
 
 
 def test_knows_who_has_bindings_or_an_account(store: SqliteStore) -> None:

@@ -2,7 +2,7 @@
 
 Theory of operation
 -------------------
-A nonce is ``time counter mac``: when it was made, a number that sets apart those of one millisecond, and a MAC over both
+A nonce is ``time counter mac``: when it was made, a number that sets apart those of one millisecond, a MAC over both
 and the realm (keyed BLAKE2, RFC 7693: a quarter of the cost of an HMAC). A challenge costs no memory (RFC 7616 §5.4),
 so nobody who cannot log in can fill any.
 

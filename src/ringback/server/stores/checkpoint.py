@@ -60,7 +60,8 @@ class Checkpointer:
     def run_once(self) -> int:
         """One checkpoint, in the calling thread. Returns the pages that are still in the WAL. Raises sqlite3.Error."""
         # A connection for each run: a thread that sleeps holds no file, and a database that was replaced is not missed.
-        connection = sqlite3.connect(self.path, isolation_level=None, timeout=0.1)
+        # It waits briefly for others: while it waits for readers, nobody else can write.
+        connection = sqlite3.connect(self.path, isolation_level=None, timeout=0.01)
         try:
             connection.execute("PRAGMA cache_size = -256")
             _, pages, done = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()

@@ -41,6 +41,9 @@ _DELETE = "DELETE FROM location WHERE aor = ?"
 _EXPIRES_AT = 3  # where a stored binding has its expires_at
 _OPEN_WAIT = 5.0  # seconds that opening waits for another process that is opening or migrating the same file
 
+# What reading a row can raise: escapes that only json reads, or a row that was damaged.
+_UNREADABLE = (msgspec.DecodeError, ValueError, TypeError, LookupError)
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
@@ -182,9 +185,9 @@ class SqliteStore:
                 self._turn = _Turn.READING
             row = self._execute(_SELECT, (aor,)).fetchone()
             found = [] if row is None else [Binding(aor, *it) for it in _decode(row[0]) if it[_EXPIRES_AT] > now]
-        except (sqlite3.Error, ValueError) as error:
-            if isinstance(error, sqlite3.Error):
-                raise self._failure(error) from error
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+        except _UNREADABLE:
             found = [it for it in self._load(aor) if it.expires_at > now]
         if self._turn is _Turn.WRITING:
             self._seen = (aor, found.copy())
@@ -387,7 +390,13 @@ def _pack(bindings: list[Binding]) -> str:
 
 def _unpack(aor: str, packed: str) -> list[Binding]:
     try:
-        rows: Any = _decode(packed)
-    except msgspec.DecodeError:
-        rows = json.loads(packed)
-    return [Binding(aor, *row) for row in rows]
+        try:
+            rows: Any = _decode(packed)
+        except msgspec.DecodeError:
+            rows = json.loads(packed)
+        for row in rows:
+            if type(row) is not list or not isinstance(row[_EXPIRES_AT], (int, float)):
+                raise TypeError("not a list of bindings")
+        return [Binding(aor, *row) for row in rows]
+    except _UNREADABLE as error:
+        raise StoreError(f"the bindings of {aor} in the store cannot be read: {error}") from error
