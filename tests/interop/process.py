@@ -78,20 +78,20 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 10.0) ->
 class Child:
     """One running program. Its output goes to a file; it and what it started are ended together."""
 
-    def __init__(self, name: str, command: list[str], folder: Path, stdin: int = subprocess.DEVNULL) -> None:
+    def __init__(self, name: str, command: list[str], folder: Path, environment: dict[str, str] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.name = name
         self.command = command
         self.folder = folder
         self.log = folder / f"{name}.log"
         # Our own parts are found from any folder.
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+        whole = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), **(environment or {})}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env=environment,
-                stdin=stdin,
+                env=whole,
+                stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -159,12 +159,10 @@ class Children:
         self.folder = folder
         self.all: list[Child] = []
 
-    def add(self, child: Child) -> Child:
+    def start(self, name: str, command: list[str], environment: dict[str, str] | None = None) -> Child:
+        child = Child(f"{len(self.all)}-{name}", command, self.folder, environment)
         self.all.append(child)
         return child
-
-    def start(self, name: str, command: list[str], stdin: int = subprocess.DEVNULL) -> Child:
-        return self.add(Child(f"{len(self.all)}-{name}", command, self.folder, stdin))
 
     def close(self) -> None:
         for child in reversed(self.all):

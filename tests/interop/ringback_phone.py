@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 
@@ -16,7 +17,7 @@ SDP = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\
 
 
 class RingbackPhone:
-    """A running phone and its address."""
+    """A running phone and its address. It says "ready", and of each call "answered" and "over"."""
 
     def __init__(self, child: Child, host: str, port: int) -> None:
         self.child = child
@@ -25,27 +26,41 @@ class RingbackPhone:
 
 
 def start_phone(
-    children: Children, *, host: str = LOOPBACK, proxy: str | None = None, call: str | None = None, user: str = "phone"
+    children: Children,
+    *,
+    host: str = LOOPBACK,
+    proxy: str | None = None,
+    call: str | None = None,
+    user: str = "phone",
+    password: str | None = None,
 ) -> RingbackPhone:
-    """Starts a phone on a free port. With ``call`` it calls that URI through ``proxy``, says "over" and ends."""
+    """Starts a phone on a free port.
+
+    With ``call`` it calls that URI through ``proxy``, hangs up when answered, and ends. Otherwise it answers what
+    comes; it is registered through ``proxy`` where there is a ``password``.
+    """
     port = free_port(host)
     literal = f"[{host}]" if ":" in host else host
     command = [sys.executable, "-m", "tests.interop.ringback_phone", f"sip:{user}@{DOMAIN}", f"udp:{literal}:{port}"]
     command += ["--proxy", f"sip:{proxy};lr"] if proxy else []
     command += ["--call", call] if call else []
-    child = children.start(f"phone-{user}", command)
+    secret = {"PHONE_PASSWORD": password} if password else {}
+    child = children.start(f"phone-{user}", command, environment=secret)
     if call is None:
+        child.wait_for_output("ready")
         answers((host, port), child)
     return RingbackPhone(child, host, port)
 
 
 async def run(aor: str, listen: str, proxy: str | None, call: str | None) -> None:
     """The phone itself, until it is told to end or its one call is over."""
-    over = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
-    async with UserAgent(aor, listen=listen, proxy=proxy) as ua:
+    told_to_end = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told_to_end.set)
+    password = os.environ.get("PHONE_PASSWORD")
+    async with UserAgent(aor, listen=listen, proxy=proxy, password=password, sdp=SDP) as ua:
         if call is not None:
-            made = await ua.call(call, body=SDP, content_type="application/sdp")
+            made = await ua.call(call)
+            print("answered", flush=True)
             await made.hangup()
             print("over", flush=True)
             return
@@ -53,10 +68,15 @@ async def run(aor: str, listen: str, proxy: str | None, call: str | None) -> Non
         @ua.on_call
         async def _(incoming: Call) -> None:
             await incoming.ring()
-            await incoming.answer(SDP)
+            await incoming.answer()
+            print("answered", flush=True)
             await incoming.ended
+            print("over", flush=True)
 
-        await over.wait()
+        if password is not None:
+            await ua.register()
+        print("ready", flush=True)
+        await told_to_end.wait()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""baresip registers with the server, and calls baresip through it."""
+"""baresip registers with the server, and calls baresip and our own phone through it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ import pytest
 
 from tests.interop.baresip import Baresip
 from tests.interop.process import Children, need
+from tests.interop.ringback_phone import start_phone
 from tests.interop.ringback_server import PASSWORD, RingbackServer
 
 Phones = tuple[Baresip, Baresip]
 
 
 @pytest.fixture
-def phones(children: Children, serve: Callable[..., RingbackServer]) -> Phones:
+def server(serve: Callable[..., RingbackServer]) -> RingbackServer:
     need("baresip")
-    server = serve(users=("alice", "bob"))
+    return serve(users=("alice", "bob"))
+
+
+@pytest.fixture
+def phones(children: Children, server: RingbackServer) -> Phones:
     alice, bob = (Baresip(children, user, server.domain, server.address, PASSWORD) for user in ("alice", "bob"))
     alice.registered()
     bob.registered()
@@ -65,3 +70,27 @@ def test_baresip_refuses(phones: Phones) -> None:
     bob.child.wait_for_output("Incoming call")
     bob.command("hangup")
     alice.child.wait_for_output("session closed: 486")
+
+
+@pytest.mark.row("REG-1", "INV-3", "BYE-4", part="baresip and our phone")
+def test_baresip_calls_our_phone(children: Children, server: RingbackServer) -> None:
+    alice = Baresip(children, "alice", server.domain, server.address, PASSWORD)
+    alice.registered()
+    bob = start_phone(children, proxy=server.address, user="bob", password=PASSWORD)
+    alice.command("dial sip:bob@example.test")
+    alice.child.wait_for_output("Call established")
+    alice.command("hangup")
+    bob.child.wait_for_output("over")
+
+
+@pytest.mark.row("INV-1", "INV-4", "AUT-1", "BYE-3", part="baresip and our phone")
+def test_our_phone_calls_baresip(children: Children, server: RingbackServer) -> None:
+    bob = Baresip(children, "bob", server.domain, server.address, PASSWORD)
+    bob.registered()
+    calling = {"proxy": server.address, "call": "sip:bob@example.test"}
+    alice = start_phone(children, user="alice", password=PASSWORD, **calling)
+    bob.child.wait_for_output("Incoming call")
+    bob.command("accept")
+    alice.child.wait_for_output("answered")
+    alice.child.wait_for_output("over")
+    bob.child.wait_for_output("session closed")

@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from ringback.errors import CallRejected
+from ringback.protocol.cores.ua_events import CallProgress
 from ringback.server.server import Server
 from ringback.server.settings import build
+from ringback.ua import Call, UserAgent
 from tests.interop.capture import Capture
 from tests.interop.process import LOOPBACK, Children, find, free_port, need
 from tests.interop.sipp import DOMAIN, Sipp
+
+SDP = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
 
 # Wireshark's expert severities, from "warning" upwards.
 _SUSPICIOUS = "(_ws.malformed || _ws.expert.severity >= 6291456)"
@@ -73,6 +78,56 @@ async def test_the_dissector_finds_nothing_malformed_in_what_the_server_sent(
         capture.close()
     assert len(dissect(capture.path, port, f"sip && udp.srcport == {port}")) == capture.sent > 30
     assert dissect(capture.path, port, f"udp.srcport == {port} && {_SUSPICIOUS}") == []
+
+
+async def call_between_our_phones(server: str, alice_sees: Capture, bob_sees: Capture) -> None:
+    """Registrations, calls answered, refused and withdrawn, and OPTIONS."""
+
+    def phone(user: str, sees: Capture) -> UserAgent:
+        aor, proxy, listen = f"sip:{user}@{DOMAIN}", f"sip:{server};lr", f"udp:{LOOPBACK}:0"
+        return UserAgent(aor, proxy=proxy, listen=listen, sdp=SDP, observer=sees)
+
+    async with phone("alice", alice_sees) as alice, phone("bob", bob_sees) as bob:
+
+        @bob.on_call
+        async def _(incoming: Call) -> None:
+            await incoming.ring()
+            if b"refuse" in incoming.remote_body:
+                await incoming.reject(603)
+            elif b"wait" not in incoming.remote_body:
+                await incoming.answer()
+            await incoming.ended
+
+        await alice.register()
+        await bob.register()
+        await (await alice.call(f"sip:bob@{DOMAIN}")).hangup()
+        with pytest.raises(CallRejected):
+            await alice.call(f"sip:bob@{DOMAIN}", body=SDP.replace(b"s=-", b"s=refuse"))
+        dialled = alice.dial(f"sip:bob@{DOMAIN}", body=SDP.replace(b"s=-", b"s=wait"))
+        async for event in dialled.events():
+            if isinstance(event, CallProgress):
+                break
+        await dialled.cancel()
+        await alice.options(f"sip:bob@{DOMAIN}")
+
+
+@pytest.mark.row("TRN-4", part="Wireshark's dissector, user agent")
+async def test_the_dissector_finds_nothing_malformed_in_what_our_phones_sent(tmp_path: Path) -> None:
+    need("tshark")
+    captures = [Capture(tmp_path / f"{name}.pcap") for name in ("alice", "bob")]
+    settings = {"listen": [f"udp:{LOOPBACK}:0"], "domains": [DOMAIN], "store": "sqlite::memory:", "open": True}
+    server = Server(build(settings))
+    await server.start()
+    try:
+        _, port = server.addresses[0]
+        await call_between_our_phones(f"{LOOPBACK}:{port}", *captures)
+    finally:
+        await server.close()
+        for capture in captures:
+            capture.close()
+    for capture in captures:
+        assert len(dissect(capture.path, port, f"sip && udp.dstport == {port}")) == capture.sent > 5
+        assert dissect(capture.path, port, f"udp.dstport == {port} && {_SUSPICIOUS}") == []
 
 
 def test_the_dissector_would_notice(tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 
 import pytest
 
 from tests.interop import kamailio
 from tests.interop.process import LOOPBACK, Children, free_port, need
-from tests.interop.ringback_server import PASSWORD, RingbackServer
+from tests.interop.ringback_server import PASSWORD, RINGBACK, RingbackServer
 from tests.interop.sipp import Sipp
 
 Serve = Callable[..., RingbackServer]
@@ -64,3 +65,13 @@ def test_a_refusal_comes_back_through_kamailio(serve: Serve, children: Children)
     _, neighbour = kamailio.start(children, server.address)
     callee = {"callee": f"nobody@{LOOPBACK}:{neighbour}"}
     Sipp(children, server.address).run("call_unknown", "-s", "alice", keys=callee)
+
+
+@pytest.mark.row("OPT-1", "OPT-2", part="Kamailio")
+def test_our_options_command_pings_kamailio(children: Children) -> None:
+    need("kamailio")
+    _, port = kamailio.start(children, f"{LOOPBACK}:9")
+    command = [*RINGBACK, "options", f"sip:{LOOPBACK}:{port}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "200" in done.stdout
