@@ -169,9 +169,7 @@ class Bench:
         self.settle()
         end = self.now + seconds
         while True:
-            machines = [
-                machine for phone in self.phones.values() for machine in (phone.layer, phone.uac, phone.uas)
-            ]
+            machines = [machine for phone in self.phones.values() for machine in (phone.layer, phone.uac, phone.uas)]
             due = [machine.next_deadline() for machine in machines]
             earliest = min((deadline for deadline in due if deadline is not None), default=None)
             if earliest is None or earliest > end:
@@ -189,9 +187,7 @@ class Bench:
         self._on_the_way.append((data, source, destination, transport))
         self.settle()
 
-    def answer(
-        self, request: Request, status: int, to_tag: str = "far", body: bytes = b"", **headers: str
-    ) -> Response:
+    def answer(self, request: Request, status: int, to_tag: str = "far", body: bytes = b"", **headers: str) -> Response:
         """The test answers a request that went to one of its addresses, from there."""
         fields = [(name.replace("_", "-"), value) for name, value in headers.items()]
         if status < 300 and "contact" not in headers:

@@ -589,9 +589,7 @@ CHALLENGE = 'Digest realm="example.test", nonce="abc", algorithm=MD5, qop="auth"
     ("status", "asks", "answers"),
     [(401, "WWW_Authenticate", "authorization"), (407, "Proxy_Authenticate", "proxy-authorization")],
 )
-def test_a_challenged_invite_is_repeated_with_credentials(
-    bench: Bench, status: int, asks: str, answers: str
-) -> None:
+def test_a_challenged_invite_is_repeated_with_credentials(bench: Bench, status: int, asks: str, answers: str) -> None:
     alice, _, invite = dial_far(bench, password="secret")
     bench.answer(invite, 183, to_tag="one")
     bench.answer(invite, status, **{asks: CHALLENGE})
