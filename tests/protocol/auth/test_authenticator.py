@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ringback.protocol.auth.authenticator import Authenticator, Verdict, VerdictKind
 from ringback.protocol.auth.digest import algorithm_named, compute_ha1, compute_response, read_challenges, respond
@@ -306,6 +308,29 @@ def test_credentials_that_cannot_be_read_are_a_bad_request() -> None:
     with pytest.raises(RemoteProtocolError) as caught:
         verify(authenticator(), request(), 'Digest username="bob')
     assert caught.value.status == 400
+
+
+PARTS = ["username", "realm", "nonce", "uri", "response", "algorithm", "qop", "nc", "cnonce", "opaque", "userhash"]
+ODD = st.text(st.characters(exclude_characters="\r\n\0"), max_size=20)
+
+
+@pytest.mark.threat("T1")
+@given(
+    st.one_of(
+        ODD,
+        st.lists(
+            st.tuples(st.sampled_from(PARTS), st.one_of(ODD, st.just(REALM), st.just("auth"), st.just("MD5")))
+        ).map(lambda parts: "Digest " + ", ".join(f'{name}="{value}"' for name, value in parts)),
+    )
+)
+def test_whatever_the_credentials_hold_they_are_refused_in_order(text: str) -> None:
+    server = authenticator(without_qop=True)
+    try:
+        verdict = verify(server, request(), text)
+        assert not verdict.accepted
+    except RemoteProtocolError:
+        pass  # a 400
+    assert len(server.nonces) == 0
 
 
 @pytest.mark.threat("T5")

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ringback.protocol.cores.registrar import (
     Outcome,
@@ -459,6 +461,37 @@ def test_the_operator_may_judge_contacts_otherwise() -> None:
 @pytest.mark.parametrize("reg_id", ["0x1", "2147483648", "1" * 5000, "-1", "\u0663"])
 def test_a_reg_id_that_is_no_number_is_a_bad_request(reg_id: str) -> None:
     assert run(register(f"<sip:b@h>;reg-id={reg_id}")).status == 400
+
+
+LINES = st.text(st.characters(exclude_characters="\r\n\0"), max_size=30)
+CONTACTS = st.one_of(
+    LINES,
+    st.just("*"),
+    LINES.map(lambda text: f"<sip:b@h>;expires={text}"),
+    LINES.map(lambda text: f"<sip:b@{text}>;q=0.5"),
+    LINES.map(lambda text: f"<{text}>"),
+)
+
+
+@pytest.mark.row("REG-4")
+@pytest.mark.threat("T1")
+@given(
+    contacts=st.lists(CONTACTS, max_size=3),
+    expires=st.none() | LINES,
+    to=st.just("<sip:bob@example.test>") | LINES,
+    path=st.none() | LINES,
+    cseq=LINES,
+)
+def test_whatever_a_register_holds_it_is_answered_and_never_by_6xx(
+    contacts: list[str], expires: str | None, to: str, path: str | None, cseq: str
+) -> None:
+    request = register(
+        *contacts, expires=expires, to=to, headers=[("supported", "path")] + [("path", path)] * bool(path)
+    )
+    request.set("cseq", cseq)
+    outcome = run(request)
+    assert outcome.status in (200, 400, 403, 423, 500)
+    parse_message(outcome.response(request, "tag").to_bytes())
 
 
 # The answer

@@ -23,7 +23,7 @@ from ringback.server.stores.checkpoint import Checkpointer
 from ringback.server.stores.sqlite import SqliteStore
 
 SEED = 20_260_101
-ROUNDS = 16
+ROUNDS = 12
 NOW = 1_800_000_000.0
 EVER = NOW + 1e9
 
