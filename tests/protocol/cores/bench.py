@@ -114,7 +114,7 @@ class Phone:
         return [event for event in self.told if isinstance(event, kind)][-1]
 
     def leftovers(self) -> dict[str, int]:
-        """Every table entry that is still there; the layer's stale timers, which it has tests of its own for, are not."""
+        """Every table entry that is still there, but for stale timers of the layer, which has tests of its own."""
         counts = {**self.layer.counts(), **self.uac.counts(), **self.uas.counts(), **self.calls.counts()}
         return {name: size for name, size in counts.items() if size and name != "timers"}
 
