@@ -6,6 +6,7 @@ events and is answered by its ``located(token, hops or error, now)``.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, final
 
 from ringback.protocol.grammar import is_ipv4
@@ -14,6 +15,8 @@ from ringback.protocol.routing.via import DEFAULT_PORT, DEFAULT_PORTS
 
 if TYPE_CHECKING:
     from ringback.protocol.message.uri import Uri
+
+_is_ipv4 = lru_cache(4096)(is_ipv4)  # the same few gateways and phones, over and over
 
 
 @final
@@ -52,7 +55,7 @@ def direct_hop(uri: Uri, transport: str | None = None) -> Hop | None:
     host = uri.params.get("maddr") or uri.host
     if host[:1] == "[" and host[-1:] == "]":
         host = host[1:-1]
-    elif not is_ipv4(host):
+    elif not _is_ipv4(host):
         return None
     transport = transport or transport_of(uri) or "UDP"
     return Hop(transport, host, uri.port or DEFAULT_PORTS.get(transport, DEFAULT_PORT))

@@ -126,10 +126,12 @@ class ProxyCore:
         policy = self.policy
         target_set = TargetSet(targets, policy.max_targets)
         breadth = incoming_breadth(request, policy.max_breadth)
-        if not target_set:
+        if not target_set.waiting:
             self._refuse(request, key, 480, now)
-        elif request.max_forwards == 0:
-            self._refuse(request, key, 483, now)
+        elif (admission is None or request.method == "OPTIONS") and request.max_forwards == 0:
+            self._refuse(
+                request, key, 483, now
+            )  # an OPTIONS passes the check at the door, to be answered by the server
         elif breadth < 1 or (not policy.fork_serially and target_set.widest() > breadth):
             self._refuse(request, key, 440, now)
         else:

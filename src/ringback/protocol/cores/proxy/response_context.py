@@ -260,7 +260,7 @@ class ContextMachine:
     # Advancing
 
     def _advance(self, context: ResponseContext, now: float) -> None:
-        if context.state is ContextState.FORKING and context.targets:
+        if context.state is ContextState.FORKING and context.targets.waiting:
             self._start_targets(context, now)
         if not context.branches:
             if context.state is not ContextState.ANSWERED:
@@ -269,15 +269,16 @@ class ContextMachine:
 
     def _start_targets(self, context: ResponseContext, now: float) -> None:
         """Start what may run now: the rest of the group at work, or the next group when nobody rings (§16.6)."""
-        targets = context.targets
-        while targets and context.state is ContextState.FORKING:
-            if targets.next_q() != context.q and any(branch.state in RINGING for branch in context.branches):
+        waiting = context.targets.waiting
+        while waiting and context.state is ContextState.FORKING:
+            q = waiting[-1].q
+            if q != context.q and context.branches and _rings(context):
                 return
             if context.free < 1:
                 return  # RFC 5393 §5.3.3: a final response on some branch will free breadth
-            context.q = targets.next_q()
+            context.q = q
             breadth = self._share(context)
-            self._start_branch(context, targets.take(), breadth, now)
+            self._start_branch(context, waiting.pop(), breadth, now)
 
     def _share(self, context: ResponseContext) -> int:
         """The next target's part of the free Max-Breadth (RFC 5393 §5.3.3).
@@ -285,10 +286,12 @@ class ContextMachine:
         It is divided evenly within the group. Where a ring time may let the next group start before this one has
         given its final responses, one is kept back for each target that waits behind.
         """
-        group = context.targets.group()
         free = context.free
+        if len(context.targets.waiting) == 1:
+            return free
+        group = context.targets.group()
         if any(target.ring_time is not None for target in group):
-            free -= len(context.targets) - len(group)
+            free -= len(context.targets.waiting) - len(group)
         return max(1, free // len(group))
 
     def _start_branch(self, context: ResponseContext, target: Target, breadth: int, now: float) -> None:
@@ -316,7 +319,7 @@ class ContextMachine:
     def _close(self, context: ResponseContext, reason: tuple[tuple[str, str], ...], now: float) -> None:
         """No new branch, and every pending INVITE branch is to stop (§16.7 step 10). A non-INVITE runs its course."""
         context.state = ContextState.CLOSING
-        context.targets.clear()
+        context.targets.waiting.clear()
         context.reason = reason
         if context.invite:
             for branch in tuple(context.branches):
@@ -513,6 +516,10 @@ class ContextMachine:
         self._set_deadline(branch, now + self._policy.give_up, BranchInput.GIVE_UP, now)
         if response is not None and response.status > 100:
             self._relay(context, branch, now, response)
+
+
+def _rings(context: ResponseContext) -> bool:
+    return any(branch.state in RINGING for branch in context.branches)
 
 
 def _secure(request: Request) -> str | None:

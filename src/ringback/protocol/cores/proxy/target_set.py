@@ -53,19 +53,19 @@ class Target:
 
 @final
 class TargetSet:
-    """Targets waiting for their turn, and the URIs that have ever been among them."""
+    """Targets waiting for their turn, and the URIs that have ever been among them.
 
-    __slots__ = ("_limit", "_seen", "_waiting")
+    ``waiting`` is sorted by q, the next target last.
+    """
+
+    __slots__ = ("_limit", "_seen", "waiting")
 
     def __init__(self, targets: Iterable[Target] = (), limit: int = 100) -> None:
-        self._waiting: list[Target] = []  # the last one is next
+        self.waiting: list[Target] = []
         self._seen: list[Uri | str | None] = []  # the first one as text until another is compared with it
         self._limit = limit
         for target in targets:
             self.add(target)
-
-    def __len__(self) -> int:
-        return len(self._waiting)
 
     def add(self, target: Target) -> bool:
         """Add a target in its place by q; False if its URI was there before, or is none, or the set is full (§16.5).
@@ -84,34 +84,23 @@ class TargetSet:
             if uri is None or any(isinstance(known, Uri) and known.equals(uri) for known in seen):
                 return False
             seen.append(uri)
-        waiting = self._waiting
+        waiting = self.waiting
         place = 0
         while place < len(waiting) and waiting[place].q < target.q:
             place += 1
         waiting.insert(place, target)
         return True
 
-    def next_q(self) -> float | None:
-        """The q of the group whose turn it is, None when nothing waits."""
-        return self._waiting[-1].q if self._waiting else None
-
-    def take(self) -> Target:
-        """The next target; ``IndexError`` when nothing waits."""
-        return self._waiting.pop()
-
     def group(self) -> list[Target]:
-        """The targets of the next q that still wait; they are tried in parallel."""
-        q = self.next_q()
-        return [target for target in self._waiting if target.q == q]
+        """The targets of the next q that still wait; they are tried in parallel. There must be one."""
+        q = self.waiting[-1].q
+        return [target for target in self.waiting if target.q == q]
 
     def widest(self) -> int:
         """The size of the largest group that would be tried in parallel."""
-        sizes = Counter(target.q for target in self._waiting)
-        return max(sizes.values(), default=0)
-
-    def clear(self) -> None:
-        """Forget the targets that were not tried; no new branch starts (§16.7 step 5, §16.10)."""
-        self._waiting.clear()
+        if len(self.waiting) < 2:
+            return len(self.waiting)
+        return max(Counter([target.q for target in self.waiting]).values())
 
 
 def _parse(text: str) -> Uri | None:
