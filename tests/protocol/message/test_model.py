@@ -162,8 +162,18 @@ def test_a_lone_star_is_no_contact():
 @pytest.mark.threat("T1")
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("0", 0), ("70", 70), ("255", 255), ("0068", 68), ("256", None), (str(2**31), None), (str(2**32), None)]
-    + [(str(2**64), None), ("9" * 5000, None), ("0" * 30 + "1", None)],
+    [
+        ("0", 0),
+        ("70", 70),
+        ("255", 255),
+        ("0068", 68),
+        ("256", None),
+        (str(2**31), None),
+        (str(2**32), None),
+        (str(2**64), None),
+        ("9" * 5000, None),
+        ("0" * 30 + "1", None),
+    ],
 )
 def test_reads_max_forwards_and_takes_one_that_is_too_large_as_absent(text, value):
     assert parse_message(replaced("Max-Forwards", f"Max-Forwards: {text}")).max_forwards == value
