@@ -7,6 +7,7 @@ unless told: 20 % loss, jitter, duplicates, reorder).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ringback.errors import CallEnded, CallRejected, TransactionTimeout
@@ -25,6 +26,8 @@ from ringback.testing.invariants import check_trace
 from ringback.testing.world import World
 from ringback.ua.call import Call
 from ringback.ua.user_agent import UserAgent
+
+Scenario = Callable[[World], Coroutine[Any, Any, None]]
 
 SERVER = "10.0.0.1"
 CLIENTS = ("10.0.0.2", "10.0.0.3")
@@ -179,7 +182,8 @@ def staff(world: World, desk: UserAgent) -> None:
         await asyncio.sleep(rings_after)
         await call.ring()
         if mood == "is away":
-            await call.ended
+            await asyncio.sleep(240)  # then the phone stops ringing by itself, with 480
+            return
         await asyncio.sleep(acts_after)
         if mood == "answers":
             await call.answer()
@@ -220,6 +224,20 @@ async def _end_of(call: Call) -> None:
 
 async def calls(world: World) -> None:
     """Phones register, two callers ring three desks at once through the server; one desk wins, the others stop."""
+    await _hunt(world)
+
+
+async def cut_off(world: World) -> None:
+    """The same, while the way between the server and one of the phones is cut for a while."""
+    cut = world.random.choice([*DESKS, *CLIENTS])
+    begins = 5 + world.random.random() * 10
+    lasts = world.random.choice([world.random.random() * 5, world.random.random() * 100])
+    world.loop.call_later(begins, world.partition, SERVER, cut)
+    world.loop.call_later(begins + lasts, world.heal)
+    await _hunt(world)
+
+
+async def _hunt(world: World) -> None:
     await make_server(world)
     desks = [await make_phone(world, "desk", address) for address in DESKS]
     callers = [await make_phone(world, f"caller{number}", address) for number, address in enumerate(CLIENTS)]
@@ -233,4 +251,4 @@ async def calls(world: World) -> None:
     check_trace(world.trace)
 
 
-SCENARIOS = {scenario.__name__: scenario for scenario in (options, busy, calls)}
+SCENARIOS = {scenario.__name__: scenario for scenario in (options, busy, calls, cut_off)}

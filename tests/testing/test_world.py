@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
+import weakref
 
 import pytest
 
@@ -435,6 +436,34 @@ def test_the_collector_is_as_before_after_the_world() -> None:
         assert not gc.isenabled()
     assert gc.isenabled() == was
     assert gc.get_freeze_count() == 0
+
+
+def test_a_closed_world_is_freed_without_the_collector() -> None:
+    with World() as world:
+        stack = world.stack(world.host(SERVER))
+        world.run(stack.listen("UDP", SERVER, 5060))
+        phone = Sink(world.host(PHONE))
+        phone.endpoint.send(b"1", (SERVER, 5060))
+        world.advance(1)
+        phone.endpoint.close()
+    left = weakref.ref(world)
+    del world, stack, phone
+    assert left() is None
+
+
+def test_what_is_to_be_done_at_the_end_is_done_when_the_world_closes_last_first() -> None:
+    done: list[str] = []
+
+    async def closing(name: str) -> None:
+        await asyncio.sleep(1)
+        done.append(name)
+
+    with World() as world:
+        world.at_end(lambda: closing("first"))
+        world.at_end(lambda: closing("second"))
+        world.check_quiet()
+        assert done == []
+    assert done == ["second", "first"]
 
 
 def test_closing_the_world_cancels_what_runs() -> None:

@@ -37,14 +37,18 @@ class Sent:
 def read(trace: Iterable[Packet]) -> list[Sent]:
     """The messages of a trace. Every packet but keep-alives must be a well-formed message: AssertionError if not."""
     messages = []
+    known: dict[bytes, Request | Response] = {}  # repetitions are the same bytes
     for packet in trace:
-        if is_keepalive(packet.data):
-            continue
-        try:
-            message = parse_message(packet.data)
-            validate(message)
-        except RemoteProtocolError as error:
-            raise AssertionError(f"malformed message sent ({error}): {packet}") from None
+        message = known.get(packet.data)
+        if message is None:
+            if is_keepalive(packet.data):
+                continue
+            try:
+                message = parse_message(packet.data)
+                validate(message)
+            except RemoteProtocolError as error:
+                raise AssertionError(f"malformed message sent ({error}): {packet}") from None
+            known[packet.data] = message
         messages.append(Sent(packet, message))
     return messages
 
@@ -62,8 +66,13 @@ def check_trace(trace: Iterable[Packet]) -> None:
 def check_acks(messages: list[Sent]) -> None:
     """Each final response to INVITE that arrives is acknowledged by the one it arrived at (INV-1, ACK-4).
 
-    300 to 699: an ACK of the INVITE's branch follows. 2xx at the caller (one Via left): as many ACKs as 2xx arrived.
+    300 to 699: an ACK of the INVITE's branch follows, unless the transaction was given up 64*T1 after its CANCEL
+    (§9.1). 2xx at the caller (one Via left): as many ACKs as 2xx arrived.
     """
+    given_up: dict[tuple[str, str], float] = {}
+    for sent in messages:
+        if _is_own_cancel(sent):
+            given_up.setdefault((sent.host, sent.branch), sent.packet.sent_at + PATIENCE)
     hop_by_hop = {(sent.host, sent.branch) for sent in messages if _is_request(sent, "ACK")}
     ends: dict[tuple[str, str, int, str | None], int] = defaultdict(int)
     for sent in messages:
@@ -76,6 +85,8 @@ def check_acks(messages: list[Sent]) -> None:
             continue
         assert isinstance(message, Response)
         if message.status >= 300:
+            if given_up.get((sent.to_host, sent.branch), sent.packet.arrives_at) < sent.packet.arrives_at:
+                continue
             assert (sent.to_host, sent.branch) in hop_by_hop, f"no ACK for {sent.packet}"
         elif len(message.vias) == 1:
             arrived[sent.to_host, message.call_id, message.cseq.number, message.to_tag] += 1
@@ -96,14 +107,17 @@ def check_one_outcome(messages: list[Sent]) -> None:
 
 
 def check_cancels_wait(messages: list[Sent]) -> None:
-    """A CANCEL is sent only where a provisional response has arrived before (CAN-3)."""
+    """A CANCEL is sent only where a provisional response has arrived before (CAN-3).
+
+    One that a proxy passes on because it knows no such INVITE has more than one Via, and is not the proxy's own.
+    """
     provisional: dict[tuple[str, str], float] = {}
     for sent in messages:
         if sent.arrived and _is_provisional(sent.message):
             key = (sent.to_host, sent.branch)
             provisional[key] = min(provisional.get(key, sent.packet.arrives_at), sent.packet.arrives_at)
     for sent in messages:
-        if _is_request(sent, "CANCEL"):
+        if _is_own_cancel(sent):
             first = provisional.get((sent.host, sent.branch))
             assert first is not None, f"no provisional response came before {sent.packet}"
             assert first <= sent.packet.sent_at, f"too early, the first 1xx came at {first}: {sent.packet}"
@@ -168,6 +182,10 @@ def check_unacknowledged(messages: list[Sent]) -> None:
 
 def _is_request(sent: Sent, method: str) -> bool:
     return isinstance(sent.message, Request) and sent.message.method == method
+
+
+def _is_own_cancel(sent: Sent) -> bool:
+    return _is_request(sent, "CANCEL") and len(sent.message.vias) == 1 and not sent.packet.copy
 
 
 def _is_final(message: Request | Response) -> bool:

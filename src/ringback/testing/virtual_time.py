@@ -25,6 +25,14 @@ class SimulationStuck(RuntimeError):  # noqa: N818 (a state of the world, not a 
     """Nothing can ever happen any more, or nothing but the same instant again, while something is awaited."""
 
 
+def _never() -> float | None:
+    return None
+
+
+def _to_nobody(now: float) -> None:
+    pass
+
+
 class VirtualSelector(selectors.BaseSelector):
     """Moves a clock instead of waiting. File objects may be registered and are never ready."""
 
@@ -84,6 +92,8 @@ class VirtualSelector(selectors.BaseSelector):
     def close(self) -> None:
         """Forget everything, so that a closed loop leaves no cycle behind."""
         self._keys.clear()
+        self._next_arrival = _never
+        self._deliver = _to_nobody
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
