@@ -59,7 +59,7 @@ def _address_kind(host: str) -> str:
     """What a host is when it is not one of the world's: "loopback", "link-local" or "other"; "" for all the rest."""
     if ":" in host:
         return _address_kind_6(host)
-    if not is_ipv4(host):
+    if host[-1] > "9" or not is_ipv4(host):
         name = ascii_lower(host).rstrip(".")
         if name == "localhost" or name.endswith(".localhost"):
             return "loopback"
@@ -270,7 +270,7 @@ def _change(
     for contact in contacts:
         seconds = _interval(contact, request, policy)
         old = _find(contact, working)
-        if old is not None and any(old is binding for binding in current):
+        if old is not None and (not changes or any(old is binding for binding in current)):
             _check_order(request, old)
         if seconds == 0:
             if old is not None:

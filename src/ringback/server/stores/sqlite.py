@@ -200,10 +200,10 @@ class SqliteStore:
 
     def apply(self, aor: str, changes: Sequence[Change]) -> None:
         """Apply the changes of one REGISTER: one row is written or removed."""
-        self.begin()
+        if self._turn is not _Turn.WRITING:
+            self.begin()
         seen = self._seen
-        bindings = seen[1] if seen is not None and seen[0] == aor else self._load(aor)
-        bindings = changed(bindings, changes)
+        bindings = changed(seen[1] if seen is not None and seen[0] == aor else self._load(aor), changes)
         if bindings:
             latest = max([binding.expires_at for binding in bindings])
             self._write(_UPSERT, (aor, latest, _pack(bindings)))
