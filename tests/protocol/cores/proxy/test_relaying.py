@@ -362,6 +362,8 @@ def test_a_request_without_targets_gets_480(exchange):
     x.targets["sip:bob@example.test"] = []
     x.call()
     assert x.statuses() == [480]
+    (done,) = x.events
+    assert (done.status, done.method, done.call_id, done.branches, done.cancelled) == (480, "INVITE", "c1", 0, False)
 
 
 @pytest.mark.row("PX-3", part="420")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, final
 from ringback.protocol.cores.proxy.branch import BranchInput
 from ringback.protocol.cores.proxy.forwarding import Forwarding
 from ringback.protocol.cores.proxy.loop_detection import LoopDetection
-from ringback.protocol.cores.proxy.response_context import USER, ContextMachine, ResponseContext
+from ringback.protocol.cores.proxy.response_context import USER, ContextDone, ContextMachine, ResponseContext
 from ringback.protocol.cores.proxy.target_set import Target, TargetSet
 from ringback.protocol.cores.proxy.validation import Refusal, check, incoming_breadth
 from ringback.protocol.errors import LocalProtocolError, SipError, TransportError
@@ -117,7 +117,8 @@ class ProxyCore:
 
         Targets of equal q ring together, the highest q first. ``responsible`` is false when the Request-URI is not in
         our domains: then no redirection is followed (§16.5). Every answer goes through the server transaction: 480
-        for no targets, 483 when no hop is left, 440 when the fork is wider than Max-Breadth allows.
+        for no targets, 483 when no hop is left, 440 when the fork is wider than Max-Breadth allows, 487 when a CANCEL
+        was faster than the location service.
         """
         if key in self._withdrawn:
             self._withdrawn.discard(key)
@@ -236,3 +237,4 @@ class ProxyCore:
             self._layer.respond(key, build_response(request, status, to_tag=self._ids.tag()), now)
         except LocalProtocolError:
             pass  # its sender has gone
+        self._events.append(ContextDone(key, request, status, now, 0, status == 487))

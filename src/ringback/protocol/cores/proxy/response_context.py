@@ -59,16 +59,19 @@ class ContextDone:
     ``started`` is when it came to the proxy core.
     """
 
-    __slots__ = ("branches", "cancelled", "key", "method", "started", "status", "uri_text")
+    __slots__ = ("branches", "call_id", "cancelled", "key", "method", "started", "status", "uri_text")
 
-    def __init__(self, context: ResponseContext, status: int | None) -> None:
-        self.key = context.key
-        self.method = context.request.method
-        self.uri_text = context.request.uri_text
+    def __init__(
+        self, key: ServerKey, request: Request, status: int | None, started: float, branches: int, cancelled: bool
+    ) -> None:
+        self.key = key
+        self.method = request.method
+        self.uri_text = request.uri_text
+        self.call_id = request.call_id
         self.status = status
-        self.branches = context.sent
-        self.cancelled = context.cancelled
-        self.started = context.started
+        self.started = started
+        self.branches = branches
+        self.cancelled = cancelled
 
     def __repr__(self) -> str:
         return f"ContextDone({self.method} {self.uri_text} {self.status})"
@@ -346,7 +349,9 @@ class ContextMachine:
 
     def _answered(self, context: ResponseContext, status: int | None) -> None:
         context.state = ContextState.ANSWERED
-        self._events.append(ContextDone(context, status))
+        self._events.append(
+            ContextDone(context.key, context.request, status, context.started, context.sent, context.cancelled)
+        )
         del context.request, context.targets, context.candidates, context.arrived  # thousands of calls linger 64*T1
 
     def _respond(self, key: ServerKey, response: Response, now: float) -> None:
