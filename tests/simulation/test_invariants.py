@@ -100,7 +100,7 @@ def test_a_loser_that_is_left_ringing_is_found(trace: list[Packet]) -> None:
 
 def test_an_unacknowledged_answer_without_bye_is_found(trace: list[Packet]) -> None:
     def ends_it(packet: Packet) -> bool:
-        return packet.data.startswith((b"ACK", b"BYE")) and scenarios.SERVER == packet.inside[0]
+        return packet.data.startswith((b"ACK", b"BYE")) and packet.inside[0] == scenarios.SERVER
 
     def says_bye(packet: Packet) -> bool:
         return packet.data.startswith(b"BYE")
