@@ -66,7 +66,9 @@ def recorded(reached: Reached) -> Iterator[None]:
 class Rig:
     """A layer at 192.0.2.1 whose only peer is 192.0.2.2. ``wire`` holds (seconds since the start, message) as sent."""
 
-    def __init__(self, transport: str = "UDP", *, timings: Timings | None = None, limits: TableLimits | None = None):
+    def __init__(
+        self, transport: str = "UDP", *, timings: Timings | None = None, limits: TableLimits | None = None
+    ) -> None:
         self.layer = TransactionLayer(SeededIds(Random(7)), timings or Timings(), limits or TableLimits())
         self.flow = Flow(transport, OURS, THEIRS)
         self.transport = transport

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ringback.errors import LocalProtocolError
@@ -30,6 +30,7 @@ from ringback.protocol.transaction.events import (
 from ringback.protocol.transaction.key import ClientKey, ServerKey
 from ringback.protocol.transaction.layer import TransactionLayer
 from ringback.protocol.transaction.machine import never
+from ringback.protocol.transaction.timings import DEFAULT_T4
 from ringback.testing.seeded import SeededIds
 from tests.protocol.transaction.rig import MACHINES, Reached, recorded
 
@@ -69,10 +70,10 @@ class World:
         self.outcomes: Counter[ClientKey] = Counter()
         self.late: Counter[ClientKey] = Counter()
         self.terminated: Counter[Any] = Counter()
-        # How often the callee took a request for a new one. A copy that is under way for longer than T4 may well be
-        # taken so; while its transaction lives none may.
+        # How often the callee took a request for a new one: a copy that is under way for longer than T4 may be.
         self.accepted: Counter[ServerKey] = Counter()
         self.living: set[ServerKey] = set()
+        self.since: dict[ServerKey, float] = {}
         self.cancels: Counter[ServerKey] = Counter()
 
     def later(self, delay: float, verb: Any, *arguments: Any) -> None:
@@ -118,7 +119,13 @@ class World:
         flow = self.back if layer is self.callee else self.there
         if isinstance(message, Request):
             stamp(message, flow)
+            layer.receive(message, flow, self.now)
+            return
+        key = (message.top_via.branch or "", message.cseq.method)
+        waiting = message.status >= 200 and self.caller.client_request(key) is not None
         layer.receive(message, flow, self.now)
+        self.drain()
+        assert not waiting or key[1] == "CANCEL" or self.outcomes[key], "a final response that nobody heard of"
 
     # The caller
 
@@ -163,8 +170,9 @@ class World:
         if isinstance(event, RequestReceived):
             if event.request.method in ("ACK", "CANCEL"):
                 return
-            assert event.key not in self.living, "a repetition was taken for a new request"
             self.callee.accept(event.request, event.flow, self.now, "uas", "b")
+            since = self.now - self.since.setdefault(event.key, self.now)
+            assert not since or since >= DEFAULT_T4, "a repetition was taken for a new request"
             self.accepted[event.key] += 1
             self.living.add(event.key)
             provisionals, final, delay = self.behaviour[event.key[0]]
@@ -202,6 +210,8 @@ class World:
 @pytest.mark.row("TRN-1", "TRN-6", "INV-1", "ACK-1", "CAN-3", "CAN-7", part="transaction")
 @pytest.mark.threat("T13", "T7")
 @settings(max_examples=150)
+@example(calls=[("INVITE", ((), 200, 0.0), None, None), ("OPTIONS", ((), 200, 0.0), None, None)], fates=[()], seed=0)
+@example(calls=[("OPTIONS", ((), 200, 40), None, None), ("OPTIONS", ((), 200, 40), None, 2.0)], fates=[(0.01,)], seed=0)
 @given(
     st.lists(CALL, min_size=1, max_size=4),
     st.lists(FATE, min_size=1, max_size=24),
