@@ -66,32 +66,38 @@ def check_trace(trace: Iterable[Packet]) -> None:
 def check_acks(messages: list[Sent]) -> None:
     """Each final response to INVITE that arrives is acknowledged by the one it arrived at (INV-1, ACK-4).
 
-    300 to 699: an ACK of the INVITE's branch follows, unless the transaction was given up 64*T1 after its CANCEL
-    (§9.1). 2xx at the caller (one Via left): as many ACKs as 2xx arrived.
+    300 to 699: an ACK of the INVITE's branch for each arrival, while Timer D runs (§17.1.1.2) and unless the
+    transaction was given up 64*T1 after its CANCEL (§9.1). 2xx at the caller (one Via left): an ACK for each arrival.
     """
     given_up: dict[tuple[str, str], float] = {}
-    for sent in messages:
-        if _is_own_cancel(sent):
-            given_up.setdefault((sent.host, sent.branch), sent.packet.sent_at + PATIENCE)
-    hop_by_hop = {(sent.host, sent.branch) for sent in messages if _is_request(sent, "ACK")}
-    ends: dict[tuple[str, str, int, str | None], int] = defaultdict(int)
-    for sent in messages:
-        if _is_request(sent, "ACK") and not sent.packet.copy and len(sent.message.vias) == 1:
-            ends[sent.host, sent.message.call_id, sent.message.cseq.number, sent.message.to_tag] += 1
-    arrived: dict[tuple[str, str, int, str | None], int] = defaultdict(int)
+    hop_by_hop: dict[tuple[str, str], int] = defaultdict(int)
+    end_to_end: dict[tuple[str, str, int, str | None], int] = defaultdict(int)
     for sent in messages:
         message = sent.message
-        if not (sent.arrived and _is_final(message)):
+        if _is_own_cancel(sent):
+            given_up.setdefault((sent.host, sent.branch), sent.packet.sent_at + PATIENCE)
+        elif _is_request(sent, "ACK") and not sent.packet.copy:
+            hop_by_hop[sent.host, sent.branch] += 1
+            if len(message.vias) == 1:
+                end_to_end[sent.host, message.call_id, message.cseq.number, message.to_tag] += 1
+    refused: dict[tuple[str, str], list[Sent]] = defaultdict(list)
+    accepted: dict[tuple[str, str, int, str | None], int] = defaultdict(int)
+    for sent in messages:
+        message = sent.message
+        if not (sent.arrived and isinstance(message, Response) and _is_final(message)):
             continue
-        assert isinstance(message, Response)
-        if message.status >= 300:
-            if given_up.get((sent.to_host, sent.branch), sent.packet.arrives_at) < sent.packet.arrives_at:
-                continue
-            assert (sent.to_host, sent.branch) in hop_by_hop, f"no ACK for {sent.packet}"
-        elif len(message.vias) == 1:
-            arrived[sent.to_host, message.call_id, message.cseq.number, message.to_tag] += 1
-    for key, count in arrived.items():
-        assert ends[key] >= count, f"{count} 2xx arrived and {ends[key]} ACKs were sent: {key}"
+        key = (sent.to_host, sent.branch)
+        if message.status < 300:
+            if len(message.vias) == 1:
+                accepted[sent.to_host, message.call_id, message.cseq.number, message.to_tag] += 1
+        elif sent.packet.arrives_at <= given_up.get(key, sent.packet.arrives_at):
+            refused[key].append(sent)
+    for key, finals in refused.items():
+        first = min(final.packet.arrives_at for final in finals)
+        owed = sum(final.packet.arrives_at < first + PATIENCE for final in finals)
+        assert hop_by_hop[key] >= owed, f"{hop_by_hop[key]} ACKs instead of {owed} for {finals[0].packet}"
+    for dialog, count in accepted.items():
+        assert end_to_end[dialog] >= count, f"{count} 2xx arrived and {end_to_end[dialog]} ACKs were sent: {dialog}"
 
 
 def check_one_outcome(messages: list[Sent]) -> None:
