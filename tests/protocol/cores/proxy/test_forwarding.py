@@ -197,6 +197,7 @@ def test_adds_content_length_for_a_stream():
 
 def test_replaces_max_breadth_with_the_branches_share():
     assert forward(wire("Max-Breadth: 60"), breadth=30).get_all("max-breadth") == ["30"]
+    assert forward(wire("Max-Breadth: 60", "max-breadth: 70"), breadth=30).get_all("max-breadth") == ["30"]
     assert forward(wire(), breadth=0).get("max-breadth") is None
 
 

@@ -77,63 +77,64 @@ S = BranchState
 I = BranchInput  # noqa: E741 - the column of inputs
 A = BranchAction
 
+# Clauses are of RFC 3261 where no other is named.
 BRANCH_TABLE: dict[BranchState, dict[BranchInput, tuple[BranchAction, BranchState]]] = {
     S.LOCATING: {
         I.HOPS: (A.SEND, S.CALLING),  # §16.6 steps 7 to 11
         I.UNREACHABLE: (A.REFUSE, S.COMPLETED),  # §16.9
-        I.GIVE_UP: (A.TIME_OUT, S.COMPLETED),  # the resolver never answered
-        I.CANCEL: (A.DROP, S.COMPLETED),  # §16.10: no new branch
+        I.GIVE_UP: (A.TIME_OUT, S.COMPLETED),  # §16.6 step 7; the resolver never answered
+        I.CANCEL: (A.DROP, S.COMPLETED),  # §16.10; nothing was sent
     },
     S.CALLING: {
         I.TRYING: (A.NOTHING, S.PROCEEDING),  # §16.7 step 5: a 100 is not forwarded
         I.PROGRESS: (A.EXTEND, S.PROCEEDING),  # §16.7 steps 2 and 5
-        I.SUCCESS: (A.ACCEPT, S.ACCEPTED),  # §16.7 step 5
+        I.SUCCESS: (A.ACCEPT, S.ACCEPTED),  # §16.7 steps 5 and 10
         I.FAILURE: (A.STORE, S.COMPLETED),  # §16.7 step 4
-        I.NEXT_HOP: (A.SEND, S.CALLING),  # §16.6 step 7
+        I.NEXT_HOP: (A.SEND, S.CALLING),  # §16.6 step 7, RFC 3263 §4.3
         I.UNREACHABLE: (A.REFUSE, S.COMPLETED),  # §16.9
         I.TIMEOUT: (A.TIME_OUT, S.COMPLETED),  # §16.6 step 7
         I.TIMER_C: (A.EXPIRE, S.COMPLETED),  # §16.8: no provisional response
-        I.RING_TIME: (A.CANCEL, S.WITHDRAWN),
+        I.RING_TIME: (A.CANCEL, S.WITHDRAWN),  # §16.10: a CANCEL at any time
         I.CANCEL: (A.CANCEL, S.WITHDRAWN),  # §9.1
-        I.TERMINATED: (A.TIME_OUT, S.COMPLETED),
+        I.TERMINATED: (A.TIME_OUT, S.COMPLETED),  # §16.7 step 6
     },
     S.PROCEEDING: {
-        I.TRYING: (A.NOTHING, S.PROCEEDING),
-        I.PROGRESS: (A.EXTEND, S.PROCEEDING),  # §16.7 step 2
-        I.SUCCESS: (A.ACCEPT, S.ACCEPTED),
-        I.FAILURE: (A.STORE, S.COMPLETED),
-        I.NEXT_HOP: (A.SEND, S.CALLING),  # after a 503, RFC 3263 §4.3
-        I.UNREACHABLE: (A.REFUSE, S.COMPLETED),
-        I.TIMEOUT: (A.TIME_OUT, S.COMPLETED),  # a non-INVITE's Timer F
+        I.TRYING: (A.NOTHING, S.PROCEEDING),  # §16.7 step 2: a 100 does not restart Timer C
+        I.PROGRESS: (A.EXTEND, S.PROCEEDING),  # §16.7 steps 2 and 5
+        I.SUCCESS: (A.ACCEPT, S.ACCEPTED),  # §16.7 steps 5 and 10
+        I.FAILURE: (A.STORE, S.COMPLETED),  # §16.7 step 4
+        I.NEXT_HOP: (A.SEND, S.CALLING),  # RFC 3263 §4.3: a 503
+        I.UNREACHABLE: (A.REFUSE, S.COMPLETED),  # §16.9, §16.7 step 3
+        I.TIMEOUT: (A.TIME_OUT, S.COMPLETED),  # §16.6 step 7: Timer F
         I.TIMER_C: (A.CANCEL, S.CANCELLING),  # §16.8
-        I.RING_TIME: (A.CANCEL, S.CANCELLING),
+        I.RING_TIME: (A.CANCEL, S.CANCELLING),  # §16.10: a CANCEL at any time
         I.CANCEL: (A.CANCEL, S.CANCELLING),  # §16.7 step 10, §16.10
-        I.TERMINATED: (A.TIME_OUT, S.COMPLETED),
+        I.TERMINATED: (A.TIME_OUT, S.COMPLETED),  # §16.7 step 6
     },
     S.WITHDRAWN: {
         I.TRYING: (A.AWAIT_FINAL, S.CANCELLING),  # §9.1: the layer sends the CANCEL now
-        I.PROGRESS: (A.AWAIT_FINAL, S.CANCELLING),
-        I.SUCCESS: (A.ACCEPT, S.ACCEPTED),
-        I.FAILURE: (A.STORE, S.COMPLETED),
-        I.UNREACHABLE: (A.REFUSE, S.COMPLETED),
-        I.TIMEOUT: (A.TIME_OUT, S.COMPLETED),  # Timer B
-        I.CANCEL: (A.NOTHING, S.WITHDRAWN),
-        I.TERMINATED: (A.TIME_OUT, S.COMPLETED),
+        I.PROGRESS: (A.AWAIT_FINAL, S.CANCELLING),  # §9.1, §16.7 step 5
+        I.SUCCESS: (A.ACCEPT, S.ACCEPTED),  # §16.7 step 5
+        I.FAILURE: (A.STORE, S.COMPLETED),  # §16.7 step 4
+        I.UNREACHABLE: (A.REFUSE, S.COMPLETED),  # §16.9
+        I.TIMEOUT: (A.TIME_OUT, S.COMPLETED),  # §17.1.1.2: Timer B
+        I.CANCEL: (A.NOTHING, S.WITHDRAWN),  # §9.1: one is enough
+        I.TERMINATED: (A.TIME_OUT, S.COMPLETED),  # §16.7 step 6
     },
     S.CANCELLING: {
-        I.TRYING: (A.NOTHING, S.CANCELLING),
-        I.PROGRESS: (A.RELAY, S.CANCELLING),
-        I.SUCCESS: (A.ACCEPT, S.ACCEPTED),  # the 2xx crossed the CANCEL
-        I.FAILURE: (A.STORE, S.COMPLETED),
-        I.UNREACHABLE: (A.REFUSE, S.COMPLETED),
+        I.TRYING: (A.NOTHING, S.CANCELLING),  # §16.7 step 5
+        I.PROGRESS: (A.RELAY, S.CANCELLING),  # §16.7 step 5; 64*T1 goes on
+        I.SUCCESS: (A.ACCEPT, S.ACCEPTED),  # §16.7 step 5: it crossed the CANCEL
+        I.FAILURE: (A.STORE, S.COMPLETED),  # §16.7 step 4
+        I.UNREACHABLE: (A.REFUSE, S.COMPLETED),  # §16.7 step 3
         I.GIVE_UP: (A.EXPIRE, S.COMPLETED),  # §9.1
-        I.CANCEL: (A.NOTHING, S.CANCELLING),
-        I.TERMINATED: (A.TIME_OUT, S.COMPLETED),
+        I.CANCEL: (A.NOTHING, S.CANCELLING),  # §9.1: one is enough
+        I.TERMINATED: (A.TIME_OUT, S.COMPLETED),  # §16.7 step 6
     },
     S.ACCEPTED: {
         I.SUCCESS: (A.ACCEPT, S.ACCEPTED),  # §16.7 step 5: every 2xx to INVITE
-        I.CANCEL: (A.NOTHING, S.ACCEPTED),
-        I.TERMINATED: (A.FORGET, S.COMPLETED),  # RFC 6026 Timer M
+        I.CANCEL: (A.NOTHING, S.ACCEPTED),  # §9.1: too late
+        I.TERMINATED: (A.FORGET, S.COMPLETED),  # RFC 6026 §7.2: Timer M
     },
     S.COMPLETED: {},
 }

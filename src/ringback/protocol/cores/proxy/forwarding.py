@@ -62,11 +62,13 @@ class Forwarding:
     def address(self, copy: Request, flow: Flow, branch: str, breadth: int, arrived: Flow | None) -> None:
         """Steps 4, 5, 8 and 9, in place: what depends on the way out. ``arrived`` is the flow the request came on."""
         sent_by = self._sent_by(flow)
-        if breadth:
-            copy.set("Max-Breadth", str(breadth))
+        if breadth and "max-breadth" in copy._first:
+            copy.set("Max-Breadth", str(breadth))  # the only one afterwards, whatever came
+        elif breadth:
+            put_line(copy, "max-breadth", f"Max-Breadth: {breadth}")
         if self._policy.record_route and copy.method not in NOT_RECORD_ROUTED:
             self._record_route(copy, flow, sent_by, arrived)
-        copy.prepend("Via", f"SIP/2.0/{flow.transport} {sent_by};branch={branch}")
+        push_line(copy, "via", f"Via: SIP/2.0/{flow.transport} {sent_by};branch={branch}")
         if flow.reliable and "content-length" not in copy.names:
             copy.append("Content-Length", str(len(copy.body)))
 
@@ -96,8 +98,8 @@ class Forwarding:
         if arrived is not None and (arrived.transport != flow.transport or arrived.local != flow.local):
             here = self._sent_by(arrived)
             if here != sent_by or arrived.transport != flow.transport:
-                copy.prepend("Record-Route", record_route(scheme, here, arrived.transport, token))
-        copy.prepend("Record-Route", record_route(scheme, sent_by, flow.transport, token))
+                push_line(copy, "record-route", record_route(scheme, here, arrived.transport, token))
+        push_line(copy, "record-route", record_route(scheme, sent_by, flow.transport, token))
 
     def _strip_credentials(self, copy: Request) -> None:
         """Credentials for our own realms end here; those for other realms go on (§22.3, THREATS T5)."""
@@ -116,7 +118,31 @@ class Forwarding:
 def lower_max_forwards(copy: Request) -> None:
     """Step 3: one hop less, or 70 where there was no limit. A request with none left must not get this far."""
     hops = copy.max_forwards
-    copy.set("Max-Forwards", str(DEFAULT_MAX_FORWARDS if hops is None else hops - 1))
+    put_line(copy, "max-forwards", f"Max-Forwards: {DEFAULT_MAX_FORWARDS if hops is None else hops - 1}")
+
+
+def put_line(copy: Request, key: str, line: str) -> None:
+    """``Headers.set`` for a header that occurs once at most, and a line of our own making, which needs no check.
+
+    Like ``push_line`` for every request that passes; the checked edits would be a sixth of the proxy core's time.
+    """
+    first = copy._first
+    if key in first:
+        copy.lines[copy.names.index(key)] = line
+    else:
+        copy.names.append(key)
+        copy.lines.append(line)
+    first[key] = line
+    copy._changed(key)
+
+
+def push_line(copy: Request, key: str, line: str) -> None:
+    """``Headers.prepend`` for a line of our own making."""
+    at = copy.names.index(key) if key in copy._first else 0
+    copy.names.insert(at, key)
+    copy.lines.insert(at, line)
+    copy._first[key] = line
+    copy._changed(key)
 
 
 def request_uri(text: str) -> str:
@@ -131,9 +157,9 @@ def request_uri(text: str) -> str:
 
 
 def record_route(scheme: str, sent_by: str, transport: str, token: str) -> str:
-    """A Record-Route value. UDP is what a URI without transport parameter means; for sips it is TLS."""
+    """A Record-Route line. UDP is what a URI without transport parameter means; for sips it is TLS."""
     way = "" if transport in ("UDP", "TLS") else f";transport={transport.lower()}"
-    return f"<{scheme}:{sent_by};lr{way};{TOKEN}={token}>"
+    return f"Record-Route: <{scheme}:{sent_by};lr{way};{TOKEN}={token}>"
 
 
 def realm_of(credentials: str) -> str | None:
