@@ -57,6 +57,7 @@ def test_reads_typed_values(request_, response):
     assert (response.status, response.reason, response.to_tag) == (200, "OK", "b1")
     assert (response.contacts, response.max_forwards, response.content_type) == ([], None, None)
     assert response.content_length == 0
+    assert response.top_via is response.top_via is response.vias[0]
     assert repr(request_) == "<Request INVITE sip:bob@example.com SIP/2.0>"
     assert repr(response) == "<Response SIP/2.0 200 OK>"
 

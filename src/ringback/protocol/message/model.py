@@ -72,48 +72,53 @@ class Message(Headers):
         if vias:
             top: Via = vias[0]
             return top
-        cached = typed.get("top_via")
-        if cached is None:
+        via = typed.get("top_via")
+        if via is None:
             line = self._first.get("via")
             if line is None:
                 _missing("via", self)
-            cached = Via.read(line)
-            if cached is None:
+            via = Via.read(line)
+            if via is not None and len(self.names) == len(self._first):
+                typed["via"] = [via]  # the only one
+                return via
+            if via is None:
                 try:
-                    cached = Via.parse(split_line(line)[0])
+                    via = Via.parse(split_line(line)[0])
                 except RemoteProtocolError as error:
                     raise self._blame(error, "via") from None
-            typed["top_via"] = cached
-        via: Via = cached
-        return via
+            typed["top_via"] = via
+        found: Via = via
+        return found
 
     def _address(self, key: str) -> NameAddr:
-        cached = self._typed.get(key)
-        if cached is None:
-            line = self._first.get(key)
-            if line is None:
-                _missing(key, self)
-            cached = NameAddr.read(line)
-            if cached is None:
-                try:
-                    cached = NameAddr.parse(unfold(line.partition(":")[2]).strip(" \t"), display_name(key))
-                    if "tag" in cached.params and not is_token(cached.params["tag"] or ""):
-                        raise RemoteProtocolError("a tag is a token", clause="RFC 3261 §19.3")
-                except RemoteProtocolError as error:
-                    raise self._blame(error, key) from None
-            self._typed[key] = cached
-        address: NameAddr = cached
+        """From or To, parsed now and kept."""
+        line = self._first.get(key)
+        if line is None:
+            _missing(key, self)
+        address = NameAddr.read(line)
+        if address is None:
+            try:
+                address = NameAddr.parse(unfold(line.partition(":")[2]).strip(" \t"), display_name(key))
+                if "tag" in address.params and not is_token(address.params["tag"] or ""):
+                    raise RemoteProtocolError("a tag is a token", clause="RFC 3261 §19.3")
+            except RemoteProtocolError as error:
+                raise self._blame(error, key) from None
+        self._typed[key] = address
         return address
 
     @property
     def from_(self) -> NameAddr:
         """The From value (§20.20). Raises ``RemoteProtocolError`` when it is missing or malformed."""
-        return self._address("from")
+        cached = self._typed.get("from")
+        address: NameAddr = self._address("from") if cached is None else cached
+        return address
 
     @property
     def to(self) -> NameAddr:
         """The To value (§20.39). Raises ``RemoteProtocolError`` when it is missing or malformed."""
-        return self._address("to")
+        cached = self._typed.get("to")
+        address: NameAddr = self._address("to") if cached is None else cached
+        return address
 
     def _tag(self, key: str) -> str | None:
         """The tag of From or To, without parsing the rest when it is written the usual way: ``<...>;tag=x``."""
@@ -206,10 +211,17 @@ class Message(Headers):
     @property
     def contacts(self) -> list[NameAddr]:
         """Every Contact value; empty for ``Contact: *``. Raises ``RemoteProtocolError`` for a malformed one."""
-        line = self._first.get("contact")
-        if line is None or (line[-1] in "* \t" and self.contact_is_star):
-            return []
-        return self.addresses("contact")
+        cached = self._typed.get("contact")
+        if cached is None:
+            line = self._first.get("contact")
+            if line is None:
+                return []
+            address = NameAddr.read(line)
+            if address is None or len(self.names) != len(self._first):
+                return [] if self.contact_is_star else self.addresses("contact")
+            self._typed["contact"] = cached = [address]
+        found: list[NameAddr] = cached
+        return found
 
     @property
     def contact_is_star(self) -> bool:
@@ -356,9 +368,11 @@ class Request(Message):
 
     __slots__ = ("_uri", "method", "uri_text")
 
-    def __init__(self, method: str, uri_text: str, names: list[str], lines: list[str], body: bytes = b"") -> None:
+    def __init__(
+        self, method: str, uri_text: str, names: list[str], lines: list[str], body: bytes = b"", start: str = ""
+    ) -> None:
         self._fill(names, lines)
-        self._start = f"{method} {uri_text} SIP/2.0"
+        self._start = start or f"{method} {uri_text} SIP/2.0"
         self.body = body
         self.method = method
         self.uri_text = uri_text

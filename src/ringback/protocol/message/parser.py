@@ -99,7 +99,7 @@ def parse_message(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Request | Res
     message: Request | Response
     words = first.split(" ")
     if len(words) == 3 and words[2] == "SIP/2.0" and words[0] in METHODS and words[1]:
-        message = Request(words[0], words[1], names, lines)
+        message = Request(words[0], words[1], names, lines, b"", first)
     elif words[0] == "SIP/2.0" and first[8:12] in _CODES:
         message = Response(int(first[8:11]), first[12:], names, lines)
     else:

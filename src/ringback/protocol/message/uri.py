@@ -21,11 +21,11 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 
 # The plain form: a SIP URI without escapes, password and headers, its host a name or IPv4 address. It is read in one
 # go; all else takes the long way through ``parse``, which reads this form alike (a property test holds them together).
-_PLAIN = re.compile(
+_match_plain = re.compile(
     r"(sips?+):(?:([A-Za-z0-9_.!~*'()&=+$,;?/-]++)@)?"
     r"([A-Za-z0-9_][A-Za-z0-9_-]*+(?:\.[A-Za-z0-9_-]++)*+)(?::([1-9][0-9]{0,4}+))?"
     r"((?:;[a-z][a-z0-9-]*+(?:=[A-Za-z0-9_.!~*'()&+$/-]++)?)*+)"
-)
+).fullmatch
 
 # What no URI holds unescaped: white space, controls, and the marks that end a URI in a header.
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f<>\"]")
@@ -82,16 +82,38 @@ class Uri:
         A non-sip URI is only checked for its scheme and for white space. A SIP URI must have at most one ``@``, a
         host, a port from 1 to 65535, no empty and no repeated parameter, and no broken escape.
         """
-        plain = _PLAIN.fullmatch(text)
-        if plain is not None:
-            uri = _from_plain(plain)
-            if uri is not None:
-                uri._text = text
-                return uri
-        return Uri._parse(text)
+        found = _match_plain(text)
+        if found is None:
+            return Uri._parse(text)
+        scheme, user, host, digits, rest = found.groups()
+        port: int | None = None
+        if digits is not None:
+            port = int(digits)
+            if port > 65535:
+                return Uri._parse(text)
+        params: dict[str, str | None] = {}
+        if rest:
+            parts = rest.split(";")
+            for at in range(1, len(parts)):
+                name, equals, value = parts[at].partition("=")
+                params[name] = value if equals else None
+            if len(params) != len(parts) - 1:
+                return Uri._parse(text)
+        uri = Uri.__new__(Uri)
+        uri.scheme = scheme
+        uri.user = user
+        uri.password = None
+        uri.host = host
+        uri.port = port
+        uri.params = params
+        uri.headers = None
+        uri.opaque = ""
+        uri._text = text
+        return uri
 
     @staticmethod
     def _parse(text: str) -> Uri:
+        """``parse`` by the whole grammar."""
         scheme, colon, rest = text.partition(":")
         if scheme != "sip":
             if not colon or _SCHEME.fullmatch(scheme) is None:
@@ -229,34 +251,6 @@ class Uri:
             if name in theirs and ascii_lower(value or "") != ascii_lower(theirs[name] or ""):
                 return False
         return _headers(self.headers) == _headers(other.headers)
-
-
-def _from_plain(found: re.Match[str]) -> Uri | None:
-    """The URI of the plain form; None when its port or its parameters are wrong."""
-    scheme, user, host, digits, rest = found.groups()
-    port: int | None = None
-    if digits is not None:
-        port = int(digits)
-        if port > 65535:
-            return None
-    params: dict[str, str | None] = {}
-    if rest:
-        parts = rest.split(";")
-        for at in range(1, len(parts)):
-            name, equals, value = parts[at].partition("=")
-            params[name] = value if equals else None
-        if len(params) != len(parts) - 1:
-            return None
-    uri = Uri.__new__(Uri)
-    uri.scheme = scheme
-    uri.user = user
-    uri.password = None
-    uri.host = host
-    uri.port = port
-    uri.params = params
-    uri.headers = None
-    uri.opaque = ""
-    return uri
 
 
 def _plain(text: str | None) -> str | None:

@@ -29,14 +29,14 @@ _T = r"A-Za-z0-9.!%*_+`'~\-"
 _NAME = "[A-Za-z-]++: ?"
 _PARAMS = rf"((?:;[a-z][a-z0-9-]*+(?:=[{_T}]++)?)*+)"
 _PORT = "(?::([1-9][0-9]{0,4}+))?"
-_PLAIN_ADDRESS = re.compile(
+_match_address = re.compile(
     rf'{_NAME}(?:"([^"\\\x00-\x1f\x7f]*+)" ?+|((?:[{_T}]++ ?)++))?+'
     rf'<([A-Za-z][A-Za-z0-9+.-]*+:[^<>"\x00-\x20\x7f]++)>(?:;tag=([{_T}]++))?{_PARAMS}'
-)
-_PLAIN_VIA = re.compile(
+).fullmatch
+_match_via = re.compile(
     rf"{_NAME}SIP/2\.0/([A-Z]++) (([A-Za-z0-9][A-Za-z0-9_-]*+(?:\.[A-Za-z0-9_-]++)*+){_PORT})"
     rf"(;rport)?+(?:;branch=([{_T}]++)(;rport)?+)?+{_PARAMS}"
-)
+).fullmatch
 
 
 def _plain_params(params: dict[str, str | None], text: str) -> bool:
@@ -67,11 +67,10 @@ class CSeq:
     @staticmethod
     def read(line: str) -> CSeq | None:
         """The value of a whole header line in plain form; None when it has another form."""
-        words = line.split(" ")
-        if len(words) == 3 and words[2] in METHODS and words[0][-1:] == ":":
-            number = words[1]
-            if len(number) < 10 and number.isdigit() and number.isascii():
-                return CSeq(int(number), words[2])
+        if line[:6] == "CSeq: ":
+            number, _, method = line[6:].partition(" ")
+            if method in METHODS and len(number) < 10 and number.isdigit() and number.isascii():
+                return CSeq(int(number), method)
         return None
 
     # CSeq = "CSeq" HCOLON 1*DIGIT LWS Method
@@ -120,7 +119,7 @@ class Via:
     @staticmethod
     def read(line: str) -> Via | None:
         """The only value of a whole header line in plain form; None when it has another form."""
-        found = _PLAIN_VIA.fullmatch(line)
+        found = _match_via(line)
         if found is None:
             return None
         transport, sent_by, host, port, before, branch, after, rest = found.groups()
@@ -223,7 +222,7 @@ class NameAddr:
     @staticmethod
     def read(line: str) -> NameAddr | None:
         """The only value of a whole header line in plain form; None when it has another form."""
-        found = _PLAIN_ADDRESS.fullmatch(line)
+        found = _match_address(line)
         if found is None:
             return None
         quoted, words, uri_text, tag, rest = found.groups()
