@@ -111,8 +111,7 @@ class Call:
         message = self.end_message
         if message is not None and self._over.done() and self._over.result() is EndReason.REJECTED:
             raise CallRejected(message)
-        if self._over.done():
-            raise CallEnded(f"the call is over: {self._over.result()}")
+        self._check_alive()
 
     async def cancel(self, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Withdraw a call that is not answered, and wait until that is done. ``headers`` go into the CANCEL.
@@ -194,8 +193,7 @@ class Call:
         )
         self._agent.wake()
         await self._wait(self._answered)
-        if self._over.done() and self.ack is None:
-            raise CallEnded(f"the call is over: {self._over.result()}")
+        self._check_alive()  # it may have been acknowledged and ended in one breath
 
     async def reject(
         self, status: int = 480, reason: str | None = None, *, headers: Sequence[tuple[str, str]] = ()

@@ -8,8 +8,8 @@ import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar, final
 
-from ringback.errors import CallEnded, CallRejected, LocalProtocolError, SettingsError, SipError
-from ringback.protocol.cores.calls import Calls, State
+from ringback.errors import CallEnded, CallRejected, LocalProtocolError, SettingsError, SipError, TransportError
+from ringback.protocol.cores.calls import Calls, EndReason, State
 from ringback.protocol.cores.capabilities import SDP, Capabilities
 from ringback.protocol.cores.exchange import Account
 from ringback.protocol.cores.ua_events import (
@@ -117,6 +117,7 @@ class UserAgent:
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: asyncio.Future[None] | None = None
         self._is_registered = False
+        self._is_closed = False
 
         timings = timings or Timings()
         ids = ids or SystemIds()
@@ -127,6 +128,7 @@ class UserAgent:
             ids=ids,
             timings=timings,
             observer=observer,
+            secret=(ids.tag() + ids.tag()).encode(),
         )
         account = Account(
             self.aor,
@@ -177,23 +179,31 @@ class UserAgent:
             self.addresses.append(await self._stack.listen(transport, host, port))
 
     async def close(self) -> None:
-        """End every call, give the registration back, and leave; waits for the answers, ``drain`` seconds at most."""
+        """End every call, give the registration back, and leave; waits for the answers, ``drain`` seconds at most.
+
+        A second call does nothing.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
         self.uas.busy = True
-        if self._is_registered:
-            self._registrant.unregister(self.now())
         for number in list(self._calls):
             self.hang_up(number)
-        self.wake()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         try:
             async with asyncio.timeout(self._drain):
                 await asyncio.gather(*tasks, return_exceptions=True)
+                if self._is_registered:
+                    await self.unregister()
                 await self.settled()
+        except SipError as error:
+            logger.info("%s: the registration was left behind: %s", self.aor, error)
         except TimeoutError:
-            logger.info("left with %d calls that were not answered in time", len(self._calls))
+            logger.info("%s: left without waiting for the rest", self.aor)
         await self._stack.close()
+        self._forget()
 
     async def settled(self) -> None:
         """Wait until no call is under way and no request of ours is unanswered."""
@@ -514,6 +524,19 @@ class UserAgent:
                 raise CallRejected(event.response)
             raise again(event.error or SipError("no response"))
         return event
+
+    def _forget(self) -> None:
+        """Nothing will come any more: whoever still waits is told so."""
+        gone = TransportError("the user agent has been closed")
+        for number, call in list(self._calls.items()):
+            known = self._tables.get(number)
+            reason = known.reason if known is not None else None
+            error = None if call.response else gone
+            self._on_event(CallOver(number, reason or EndReason.LOST, None, error), self.now())
+        for token in list(self._requests):
+            self._on_event(RequestDone(token, None, None, gone), self.now())
+        if self._registrations:
+            self._on_registration(RegistrationFailed(None, gone, None), self.now())
 
     def _is_busy(self) -> bool:
         return bool(self._tables.counts()["calls"] or self.uac.counts()["exchanges"])
