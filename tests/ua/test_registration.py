@@ -94,7 +94,7 @@ def test_a_wrong_password_is_refused(home: Home, caplog: pytest.LogCaptureFixtur
     alice = home.phone("alice", "10.0.0.1", password="guess")
 
     async def scenario() -> None:
-        with pytest.raises(CallRejected, match="401|403"):
+        with pytest.raises(CallRejected, match=r"401|403"):
             await alice.register()
         assert not alice.is_registered
 
