@@ -63,6 +63,22 @@ def test_refuses_a_length_that_is_wrong(text):
 
 
 @pytest.mark.threat("T4")
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("Content-Length", "Content-Length:9: 5"),
+        ("Call-ID", "Call-ID:a: b"),
+        ("Max-Forwards", "Max-Forwards:9: 7"),
+        ("CSeq", "CSeq:2 X: 1 INVITE"),
+        ("To", "To:x: <sip:a@b>"),
+        ("Via", "Via:x: SIP/2.0/UDP a"),
+    ],
+)
+def test_a_value_starts_at_the_first_colon(name, line):
+    assert refusal(replaced(name, line)).header == name
+
+
+@pytest.mark.threat("T4")
 @pytest.mark.parametrize("line", ["Content-Length: 5", "l: 0", "Content-Length : 5", "CONTENT-LENGTH: 5"])
 def test_refuses_two_lengths_even_if_they_agree(line):
     assert refusal(with_header(line)).header == "Content-Length"

@@ -156,7 +156,7 @@ class Message(Headers):
             line = self._first.get("call-id")
             if line is None:
                 _missing("call-id", self)
-            _, _, cached = line.partition(": ")
+            cached = line.partition(":")[2].strip(" \t")
             if not is_call_id(cached):
                 cached = unfold(line.partition(":")[2]).strip(" \t")
                 if not is_call_id(cached):
@@ -252,9 +252,10 @@ class Message(Headers):
         line = self._first.get("max-forwards")
         if line is None:
             return None
-        value = unfold(line.partition(":")[2]).strip(" \t")
-        if len(value) < 3 and value.isascii() and value.isdigit():
+        value = line.partition(":")[2].strip(" \t")
+        if len(value) < 3 and value.isdigit() and value.isascii():
             return int(value)
+        value = unfold(line.partition(":")[2]).strip(" \t")
         if value.isascii() and value.isdigit() and (len(value) > 20 or int(value) > MAX_FORWARDS):
             return None
         return self._uint(value, MAX_FORWARDS, "Max-Forwards")

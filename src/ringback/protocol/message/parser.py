@@ -117,7 +117,7 @@ def parse_message(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Request | Res
             raise RemoteProtocolError(
                 "several Content-Length", header="Content-Length", clause="RFC 4475 §3.3.9", message=message
             )
-        digits = length.partition(": ")[2]
+        digits = length.partition(":")[2].strip(" \t")
         if len(digits) < 6 and digits.isdigit() and digits.isascii():
             size += int(digits)
         else:
