@@ -178,6 +178,7 @@ def test_reads_addresses_in_their_other_forms():
         "<sip:b@c>;tag=a;tag=b",
         "a;b <sip:b@c>",
         "a>b <sip:b@c>",
+        "sip:a@b <sip:b@c>",
         '<sip:"b"@c>',
         "<sip:b@c\t>",
         "1:x",

@@ -200,8 +200,9 @@ def _split_protocol(head: str) -> tuple[str, str]:
 
 
 # Characters that an unquoted display name cannot hold: they end it, or open something else. RFC 3261 allows tokens
-# only; "Bob (work)" and names in other scripts are written too, do no harm, and are let through.
-_NOT_DISPLAY = re.compile(r'[\x00-\x08\x0a-\x1f\x7f",;<>\\]')
+# only; "Bob (work)" and names in other scripts are written too, do no harm, and are let through. A colon does harm: to
+# some readers "sip:a@b <sip:c@d>" is the first of the two.
+_NOT_DISPLAY = re.compile(r'[\x00-\x08\x0a-\x1f\x7f",:;<>\\]')
 
 # An addr-spec, in angle brackets or without them, as far as it can be told without knowing its scheme.
 _ADDRESS = re.compile(r'[A-Za-z][A-Za-z0-9+.-]*+:[^<>"\x00-\x20\x7f]++')
