@@ -66,17 +66,15 @@ def check_trace(trace: Iterable[Packet]) -> None:
 def check_acks(messages: list[Sent]) -> None:
     """Each final response to INVITE that arrives is acknowledged by the one it arrived at (INV-1, ACK-4).
 
-    300 to 699: an ACK of the INVITE's branch for each arrival, while Timer D runs (§17.1.1.2) and unless the
-    transaction was given up 64*T1 after its CANCEL (§9.1). 2xx at the caller (one Via left): an ACK for each arrival.
+    300 to 699: an ACK of the INVITE's branch for each arrival, while Timer D runs (§17.1.1.2). 2xx at the caller (one
+    Via left): an ACK for each arrival. Nothing is owed once the transaction had to be given up, see ``_given_up``.
     """
-    given_up: dict[tuple[str, str], float] = {}
+    given_up = _given_up(messages)
     hop_by_hop: dict[tuple[str, str], int] = defaultdict(int)
     end_to_end: dict[tuple[str, str, int, str | None], int] = defaultdict(int)
     for sent in messages:
         message = sent.message
-        if _is_own_cancel(sent):
-            given_up.setdefault((sent.host, sent.branch), sent.packet.sent_at + PATIENCE)
-        elif _is_request(sent, "ACK") and not sent.packet.copy:
+        if _is_request(sent, "ACK") and not sent.packet.copy:
             hop_by_hop[sent.host, sent.branch] += 1
             if len(message.vias) == 1:
                 end_to_end[sent.host, message.call_id, message.cseq.number, message.to_tag] += 1
@@ -87,11 +85,12 @@ def check_acks(messages: list[Sent]) -> None:
         if not (sent.arrived and isinstance(message, Response) and _is_final(message)):
             continue
         key = (sent.to_host, sent.branch)
-        if message.status < 300:
-            if len(message.vias) == 1:
-                accepted[sent.to_host, message.call_id, message.cseq.number, message.to_tag] += 1
-        elif sent.packet.arrives_at <= given_up.get(key, sent.packet.arrives_at):
+        if sent.packet.arrives_at > given_up.get(key, sent.packet.arrives_at):
+            continue
+        if message.status >= 300:
             refused[key].append(sent)
+        elif len(message.vias) == 1:
+            accepted[sent.to_host, message.call_id, message.cseq.number, message.to_tag] += 1
     for key, finals in refused.items():
         first = min(final.packet.arrives_at for final in finals)
         owed = sum(final.packet.arrives_at < first + PATIENCE for final in finals)
@@ -184,6 +183,30 @@ def check_unacknowledged(messages: list[Sent]) -> None:
         came = acknowledged.get(key)
         if came is None or came > moment + PATIENCE + SLACK:
             assert key in ended, f"{key[0]} answered call {key[1]}, got no ACK in {PATIENCE:.0f} s and sent no BYE"
+
+
+def _given_up(messages: list[Sent]) -> dict[tuple[str, str], float]:
+    """From when on an INVITE client transaction, by host and branch, need not be there any more.
+
+    64*T1 after the INVITE if no response came by then (Timer B, §17.1.1.2), 64*T1 after its CANCEL (§9.1).
+    """
+    first_answer: dict[tuple[str, str], float] = {}
+    for sent in messages:
+        if sent.arrived and isinstance(sent.message, Response) and sent.message.cseq.method == "INVITE":
+            key = (sent.to_host, sent.branch)
+            first_answer[key] = min(first_answer.get(key, sent.packet.arrives_at), sent.packet.arrives_at)
+    invited: set[tuple[str, str]] = set()
+    ends: dict[tuple[str, str], float] = {}
+    for sent in messages:
+        key = (sent.host, sent.branch)
+        end = sent.packet.sent_at + PATIENCE
+        if _is_request(sent, "INVITE") and key not in invited:
+            invited.add(key)
+            if first_answer.get(key, end) >= end:
+                ends[key] = end
+        elif _is_own_cancel(sent):
+            ends[key] = min(ends.get(key, end), end)
+    return ends
 
 
 def _is_request(sent: Sent, method: str) -> bool:
