@@ -131,6 +131,7 @@ def test_a_request_uri_that_we_did_not_record_route_is_no_strict_route(uri):
         ("sip:bob:pw@far.test:5060;x=1;maddr=192.0.2.2;transport=udp", "sip:bob:pw@far.test;x=1"),
         ("sip:bob@far.test;maddr=192.0.2.2;transport=tcp", None),
         ("sip:bob@far.test:5070;maddr=192.0.2.2", None),
+        ("sip:bob@far.test:5080;maddr=[2001:db8::2]", None),
         ("sip:bob@far.test;maddr=192.0.2.9", None),
         ("sips:bob@far.test;maddr=192.0.2.2", None),
     ],

@@ -20,6 +20,9 @@ def arrived(*vias, source=("192.0.2.1", 9988)):
     message = request(*vias)
     assert message.top_via is not None  # parsed before, as at the door
     stamp(message, Flow("UDP", ("192.0.2.2", 5060), source))
+    again = parse_message(message.to_bytes())
+    assert [via.params for via in again.vias] == [via.params for via in message.vias]
+    assert again.top_via.params == message.top_via.params  # what was parsed before tells what is sent
     return message
 
 

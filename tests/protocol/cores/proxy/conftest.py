@@ -4,9 +4,9 @@ from random import Random
 
 import pytest
 
+from ringback.protocol.cores.proxy.context import ContextDone
 from ringback.protocol.cores.proxy.core import ProxyCore
 from ringback.protocol.cores.proxy.policy import ProxyPolicy
-from ringback.protocol.cores.proxy.response_context import ContextDone
 from ringback.protocol.cores.proxy.target_set import Target
 from ringback.protocol.errors import TransportError
 from ringback.protocol.message.build import build_request, build_response

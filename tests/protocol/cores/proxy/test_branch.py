@@ -10,7 +10,8 @@ from ringback.protocol.cores.proxy.branch import (
     BranchInput,
     BranchState,
 )
-from ringback.protocol.cores.proxy.response_context import ACTIONS, ContextMachine, ResponseContext
+from ringback.protocol.cores.proxy.context import ResponseContext
+from ringback.protocol.cores.proxy.response_context import ACTIONS, ContextMachine
 
 FINAL = {BranchInput.FAILURE, BranchInput.UNREACHABLE, BranchInput.TERMINATED}
 

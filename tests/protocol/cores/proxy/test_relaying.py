@@ -290,6 +290,30 @@ def test_a_name_is_asked_for_and_the_answer_used(exchange):
     assert x.empty()
 
 
+def test_the_addresses_of_a_name_are_limited_too(exchange):
+    x = exchange(max_hops=2)
+    x.call("sip:bob@far.test")
+    x.locate([Hop("UDP", f"198.51.100.{n}", 5060) for n in range(1, 9)])
+    for _ in range(2):
+        x.legs()[0].answer(503)
+    assert x.legs() == []
+    assert x.statuses() == [500]
+
+
+@pytest.mark.row("PX-2", part="two values")
+def test_a_call_that_changes_transport_is_record_routed_twice(exchange):
+    x = exchange()
+    invite = x.call("sip:bob@198.51.100.9;transport=tcp")
+    (leg,) = x.legs()
+    assert [route.uri.transport for route in leg.request.record_routes] == ["TCP", None]
+    leg.answer(200)
+    *_, ok = x.answers()
+    ack = x.call("sip:desk@198.51.100.9;transport=tcp", "ACK", headers=route_of(ok), cseq=invite.cseq.number)
+    assert len(ack.routes) == 2
+    (out,) = x.acks()
+    assert out.request.routes == []  # both were ours
+
+
 @pytest.mark.parametrize("answer", [[], TransportError("no such name")])
 def test_a_name_that_nobody_knows_ends_in_500(exchange, answer):
     x = exchange()
@@ -323,6 +347,22 @@ def test_an_ack_to_a_name_waits_for_the_resolver(exchange):
     x.down.add(("198.51.100.7", 5060))
     x.call("sip:bob@198.51.100.7", "ACK")
     assert x.acks() == []
+    assert x.empty()
+
+
+def test_an_ack_that_leads_nowhere_is_dropped(exchange):
+    x = exchange()
+    x.call("sip:bob@198.51.100.7", "ACK", headers=[("Route", "<http://far.test>")])
+    assert x.sent == []
+
+
+@pytest.mark.parametrize("uri", ["mailto:bob@far.test", "sip:bob@198.51.100.1"])
+def test_a_target_or_route_that_is_no_sip_uri_gets_416(exchange, uri):
+    x = exchange()
+    x.targets["sip:bob@example.test"] = [Target(uri)]
+    x.call(headers=[("Route", "<http://far.test>")] if uri.startswith("sip") else [])
+    assert x.statuses() == [416]
+    x.advance(64)
     assert x.empty()
 
 

@@ -14,12 +14,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from ringback.protocol.cores.proxy.branch import BranchInput
+from ringback.protocol.cores.proxy.context import ContextDone, ResponseContext
 from ringback.protocol.cores.proxy.forwarding import Forwarding
 from ringback.protocol.cores.proxy.loop_detection import LoopDetection
-from ringback.protocol.cores.proxy.response_context import USER, ContextDone, ContextMachine, ResponseContext
+from ringback.protocol.cores.proxy.response_context import USER, ContextMachine
 from ringback.protocol.cores.proxy.target_set import Target, TargetSet
 from ringback.protocol.cores.proxy.validation import Refusal, check, incoming_breadth
-from ringback.protocol.errors import LocalProtocolError, SipError, TransportError
+from ringback.protocol.errors import LocalProtocolError, RemoteProtocolError, SipError, TransportError
 from ringback.protocol.message.build import build_response
 from ringback.protocol.routing.locate import Locate, direct_hop
 from ringback.protocol.routing.route import preprocess
@@ -152,11 +153,14 @@ class ProxyCore:
         """Relay an ACK to a 2xx (ACK-4) or a CANCEL that matches nothing (CAN-6) along its route, keeping no state.
 
         The branch is computed from the request, so that a retransmission leaves with the same one. What cannot be
-        sent is dropped: nothing ever answers an ACK. Raises ``RemoteProtocolError`` when its route is malformed.
+        sent is dropped: nothing ever answers an ACK.
         """
-        if request.max_forwards == 0:
+        try:
+            if request.max_forwards == 0:
+                return
+            copy, uri = self._forwarding.prepare(request, Target(request.uri_text))
+        except RemoteProtocolError:
             return
-        copy, uri = self._forwarding.prepare(request, Target(request.uri_text))
         transport = "TLS" if request.uri.scheme == "sips" else None
         hop = direct_hop(uri, transport)
         if hop is not None:

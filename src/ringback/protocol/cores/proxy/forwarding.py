@@ -47,7 +47,8 @@ class Forwarding:
     def prepare(self, request: Request, target: Target) -> tuple[Request, Uri]:
         """Steps 1 to 3, 5 and 6: the copy for a target, and the URI that leads to its next hop.
 
-        Raises ``RemoteProtocolError`` when a URI or Route value that routing needs is malformed.
+        Raises ``RemoteProtocolError`` when a URI or Route value that routing needs is malformed (400) or leads to
+        no SIP element (416).
         """
         copy = request.copy()
         if target.uri_text != request.uri_text:
@@ -57,7 +58,10 @@ class Forwarding:
             self._strip_credentials(copy)
         for value in reversed(target.route):
             copy.prepend("Route", value)
-        return copy, next_hop_uri(copy)
+        uri = next_hop_uri(copy)
+        if not uri.is_sip:
+            raise RemoteProtocolError("next hop is no SIP URI", status=416, clause="RFC 3261 §16.6", message=request)
+        return copy, uri
 
     def address(self, copy: Request, flow: Flow, branch: str, breadth: int, arrived: Flow | None) -> None:
         """Steps 4, 5, 8 and 9, in place: what depends on the way out. ``arrived`` is the flow the request came on."""

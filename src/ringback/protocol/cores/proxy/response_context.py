@@ -1,4 +1,4 @@
-"""The response context: what became of the branches of one request, and what goes back (RFC 3261 §16.7 to §16.10).
+"""Response contexts at work: what became of the branches, and what goes back (RFC 3261 §16.7 to §16.10).
 
 Rule 1. Forking: new branches may start. Closing: a 6xx or a CANCEL came, and none may. Answered: a final response has
         gone back, or never will (RFC 4320).
@@ -13,11 +13,11 @@ keeps a reference to the machine, and contexts and branches name each other by k
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, final
 
 from ringback.protocol.cores.proxy.best_response import CHALLENGES, aggregate_challenges, choose
 from ringback.protocol.cores.proxy.branch import BRANCH_TABLE, RINGING, Branch, BranchAction, BranchInput, BranchState
+from ringback.protocol.cores.proxy.context import ContextDone, ContextState, ResponseContext
 from ringback.protocol.cores.proxy.target_set import Target
 from ringback.protocol.errors import LocalProtocolError, RemoteProtocolError, TransportError
 from ringback.protocol.message.build import build_response
@@ -28,10 +28,8 @@ from ringback.protocol.timer_queue import TimerQueue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ringback.protocol.cores.proxy.best_response import Candidate
     from ringback.protocol.cores.proxy.forwarding import Forwarding
     from ringback.protocol.cores.proxy.policy import ProxyPolicy
-    from ringback.protocol.cores.proxy.target_set import TargetSet
     from ringback.protocol.grammar import Ids
     from ringback.protocol.message.model import Request, Response
     from ringback.protocol.routing.flow import Flow, Hop
@@ -41,98 +39,6 @@ if TYPE_CHECKING:
 USER = "proxy"
 CHECK = 32.0  # seconds; a branch with a far deadline is looked at this often, so that ended calls leave no timer behind
 ELSEWHERE = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)  # RFC 3326 §2
-
-
-class ContextState(StrEnum):
-    """Where a response context is."""
-
-    FORKING = "Forking"
-    CLOSING = "Closing"
-    ANSWERED = "Answered"
-
-
-@final
-class ContextDone:
-    """A request has been answered. ``status`` is what went back, None when nothing may (RFC 4320 §4.2).
-
-    ``branches`` counts the client transactions started for it, ``cancelled`` is true if its sender withdrew it,
-    ``started`` is when it came to the proxy core.
-    """
-
-    __slots__ = ("branches", "call_id", "cancelled", "key", "method", "started", "status", "uri_text")
-
-    def __init__(
-        self, key: ServerKey, request: Request, status: int | None, started: float, branches: int, cancelled: bool
-    ) -> None:
-        self.key = key
-        self.method = request.method
-        self.uri_text = request.uri_text
-        self.call_id = request.call_id
-        self.status = status
-        self.started = started
-        self.branches = branches
-        self.cancelled = cancelled
-
-    def __repr__(self) -> str:
-        return f"ContextDone({self.method} {self.uri_text} {self.status})"
-
-
-@final
-class ResponseContext:
-    """The record of one request under way.
-
-    ``free`` is the Max-Breadth that no branch holds, ``q`` that of the group at work, ``reason`` the Reason of the
-    CANCELs to make, ``sent`` how many client transactions were started. Once answered, all but what a late 2xx
-    needs is gone: ``request``, ``targets``, ``candidates`` and ``arrived`` no longer exist.
-    """
-
-    __slots__ = (
-        "arrived",
-        "branches",
-        "cancelled",
-        "candidates",
-        "free",
-        "invite",
-        "key",
-        "loop",
-        "q",
-        "reason",
-        "recurse",
-        "request",
-        "sent",
-        "started",
-        "state",
-        "targets",
-    )
-
-    def __init__(
-        self,
-        key: ServerKey,
-        request: Request,
-        targets: TargetSet,
-        now: float,
-        *,
-        breadth: int,
-        loop: str,
-        arrived: Flow | None,
-        recurse: bool,
-    ) -> None:
-        self.key = key
-        self.request = request
-        self.targets = targets
-        self.started = now
-        self.free = breadth
-        self.loop = loop
-        self.arrived = arrived
-        self.recurse = recurse
-        self.invite = request.method == "INVITE"
-        self.state = ContextState.FORKING
-        self.branches: list[Branch] = []
-        self.candidates: list[Candidate] = []
-        self.reason: tuple[tuple[str, str], ...] = ()
-        self.cancelled = False
-        self.q: float | None = None
-        self.sent = 0
 
 
 @final
@@ -514,7 +420,7 @@ class ContextMachine:
             self._set_deadline(branch, now + self._policy.give_up, BranchInput.GIVE_UP, now)
         else:
             branch.deadline = None  # Timer B bounds the wait
-        self._layer.cancel(branch.key, now, () if branch.overdue else context.reason)
+        self._layer.cancel(branch.key, now, context.reason)
 
     def _await_final(self, context: ResponseContext, branch: Branch, now: float, response: Response | None) -> None:
         """The layer has sent the CANCEL that was waiting; the 1xx itself is forwarded like any."""
