@@ -371,7 +371,7 @@ def test_a_cancel_read_in_the_same_turn_as_its_invite_finds_it(world: World) -> 
     world.advance(0.1)
     assert core.kinds() == [CancelReceived]
     key = core.events[0].key
-    stack.layer.respond(key, build_response(stack.layer.server_request(key), 487, to_tag="t"), stack.clock.now())  # type: ignore[arg-type]
+    stack.layer.respond(key, build_response(stack.layer.server_request(key), 487, to_tag="t"), stack.clock.now())
     stack.turn()
     world.advance(0.1)
     peer.send(request_text("ACK", tag=";tag=t"))
@@ -394,7 +394,7 @@ def test_a_thousand_transactions_share_one_loop_timer(world: World) -> None:
         request, flow = outgoing(stack)
         stack.layer.send_request(request, flow, stack.clock.now(), "core")
     stack.turn()
-    assert len(world.loop._scheduled) <= 2  # type: ignore[attr-defined]
+    assert len(world.loop._scheduled) <= 2
     with world.dropping(lambda packet: True):
         world.advance(100)
 
@@ -817,7 +817,7 @@ def test_a_fault_in_the_layers_timers_is_logged_and_the_cores_timers_still_run(
         def counts(self) -> dict[str, int]:
             return {}
 
-    stack.layer = BrokenLayer()  # type: ignore[assignment]
+    stack.layer = BrokenLayer()
     core.deadline = EPOCH
     stack._handle_timers(EPOCH)
     assert core.woken_at == [EPOCH]

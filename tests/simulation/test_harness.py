@@ -20,7 +20,7 @@ async def knocking(world: World) -> None:
     """Knock each second until somebody answers."""
     answers: list[bytes] = []
     house, guest = world.host("10.0.0.1"), world.host("10.0.0.2")
-    door = house.bind("10.0.0.1", 5060, lambda e: [e.send(b"come in", source) for _, source in e.receive(64)])  # type: ignore[func-returns-value]
+    door = house.bind("10.0.0.1", 5060, lambda e: [e.send(b"come in", source) for _, source in e.receive(64)])
     knocker = guest.bind("10.0.0.2", 5060, lambda e: answers.extend(data for data, _ in e.receive(64)))
     while not answers:
         knocker.send(b"knock", ("10.0.0.1", 5060))

@@ -423,7 +423,7 @@ def test_check_quiet_finds_a_cycle_of_our_own() -> None:
         server, phone = pair(world)
         assert collect_cycles() == []
         phone.endpoint.close()
-        phone.endpoint._network = phone.endpoint  # type: ignore[assignment]
+        phone.endpoint._network = phone.endpoint
         del phone
         with pytest.raises(AssertionError, match="SimulatedEndpoint"):
             world.check_quiet()

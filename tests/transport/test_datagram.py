@@ -182,7 +182,7 @@ async def test_a_full_send_buffer_drops_and_counts() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as real:
         real.setblocking(False)
         real.bind(("127.0.0.1", 0))
-        full: socket.socket = FullSocket(real)  # type: ignore[assignment]
+        full: socket.socket = FullSocket(real)
         endpoint = SystemDatagramEndpoint(asyncio.get_running_loop(), full, Sink().readable)
         endpoint.send(b"x", ("127.0.0.1", 9))
         assert endpoint.dropped == 1
