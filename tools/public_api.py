@@ -70,7 +70,7 @@ class Text(str):
 
 
 def signature(function: object) -> str:
-    """Parameters and result as written in the source; a default that is an object without a form of its own is "..."."""
+    """Parameters and result as written in the source; a default object without a form of its own is "..."."""
     if not callable(function):
         return ""
     written = inspect.signature(function)

@@ -7,7 +7,10 @@ import pytest
 from ringback.protocol.cores.calls import EndReason, State
 from ringback.protocol.cores.ua_events import CallAnswered, CallConfirmed, CallOffered, CallOver, CallProgress
 from ringback.protocol.errors import LocalProtocolError, RemoteProtocolError, TransactionTimeout, TransportError
+from ringback.protocol.message.build import build_response
 from ringback.protocol.message.model import Request
+from ringback.protocol.routing.flow import Flow
+from ringback.protocol.transaction.events import ResponseReceived, StrayResponse
 from tests.protocol.cores.bench import ALICE, ANSWER, BOB, CAROL, OFFER, SDP, Bench, Phone
 
 FAR = "sip:far@192.0.2.3"
@@ -655,9 +658,24 @@ def test_the_first_algorithm_that_is_known_is_answered(bench: Bench) -> None:
     assert "algorithm=SHA-256" in bench.sent("INVITE")[1].get("authorization")
 
 
-def bench_response(invite: Request, status: int, headers: list[tuple[str, str]]) -> bytes:
-    from ringback.protocol.message.build import build_response
+def test_events_of_transactions_that_are_not_ours_any_more_change_nothing(bench: Bench) -> None:
+    alice, number, invite = dial_far(bench, password="secret")
+    bench.answer(invite, 401, WWW_Authenticate=CHALLENGE)
+    bench.answer(bench.sent("INVITE")[1], 180)
+    bench.advance(40)  # the challenged transaction has been gone for a while
+    response = bench.answer(invite, 486)
+    alice.uac.handle_event(
+        ResponseReceived((invite.top_via.branch, "INVITE"), response, alice_flow(), "uac"), bench.now
+    )
+    alice.uac.handle_event(StrayResponse(response, alice_flow()), bench.now)
+    assert state(alice, number) is State.PROCEEDING
 
+
+def alice_flow() -> Flow:
+    return Flow("UDP", ALICE, CAROL)
+
+
+def bench_response(invite: Request, status: int, headers: list[tuple[str, str]]) -> bytes:
     return build_response(invite, status, to_tag="far", headers=headers).to_bytes()
 
 

@@ -8,7 +8,9 @@ from ringback.protocol.cores.calls import EndReason, State
 from ringback.protocol.cores.capabilities import Capabilities
 from ringback.protocol.cores.ua_events import CallOffered, CallOver, RequestOffered, RequestWithdrawn
 from ringback.protocol.errors import CallEnded, LocalProtocolError
-from ringback.protocol.message.model import Response
+from ringback.protocol.message.model import Request, Response
+from ringback.protocol.message.parser import parse_message
+from ringback.protocol.transaction.events import CancelReceived, TransactionTimedOut
 from tests.protocol.cores.bench import ANSWER, BOB, CAROL, OFFER, SDP, Bench, Phone
 from tests.protocol.cores.test_uas_checks import far
 
@@ -202,6 +204,7 @@ def test_a_cancel_of_another_method_gets_200_and_does_nothing(bench: Bench, bob:
 @pytest.mark.rfc("3261 15")
 def test_the_callee_hangs_up_only_when_its_2xx_is_acknowledged(bench: Bench, bob: Phone) -> None:
     number, tag = answered(bench, bob)
+    bob.uas.hang_up(number, bench.now)
     bob.uas.hang_up(number, bench.now)
     bench.advance(5)
     assert bench.sent("BYE") == []
@@ -483,3 +486,24 @@ def test_a_reinvite_while_we_hang_up_gets_481(bench: Bench, bob: Phone) -> None:
     bench.settle()
     bench.inject(reinvite(tag), CAROL, BOB)
     assert last(bench).status == 481
+
+
+def test_an_answer_to_a_reinvite_outlives_the_call_and_nothing_comes_of_it(bench: Bench, bob: Phone) -> None:
+    number, tag = confirmed(bench, bob)
+    bench.inject(reinvite(tag), CAROL, BOB)
+    bob.uas.hang_up(number, bench.now)
+    bench.settle()
+    bench.answer(bench.sent("BYE")[0], 200)
+    assert bob.last(CallOver).reason is EndReason.HUNG_UP
+    bench.advance(70)
+    assert len(bench.sent("BYE")) == 1
+    assert bob.leftovers() == {}
+
+
+def test_events_of_transactions_that_are_not_ours_change_nothing(bench: Bench, bob: Phone) -> None:
+    request = parse_message(far("CANCEL"))
+    assert isinstance(request, Request)
+    bob.uas.handle_event(CancelReceived(("z", "y", "INVITE"), request, "uas"), bench.now)
+    bob.uas.handle_event(TransactionTimedOut(("z", "y", "INVITE"), "uas", True), bench.now)
+    bench.settle()
+    assert (bob.told, bench.wire) == ([], [])

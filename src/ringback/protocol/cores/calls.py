@@ -131,7 +131,7 @@ class Call:
         self.early: dict[str, Dialog] = {}
         self.left: set[str] = set()
         self.cancel_headers: list[tuple[str, str]] = []
-        self.key: ServerKey | None = None
+        self.key: ServerKey = ()
         self.request: Request | None = None
         self.tag = ""
         self.contact = ""
@@ -162,10 +162,6 @@ class Calls:
     def get(self, number: int) -> Call | None:
         """The living call of that number."""
         return self._live.get(number)
-
-    def living(self) -> list[Call]:
-        """All calls that are not over, in the order in which they began."""
-        return list(self._live.values())
 
     def end(self, call: Call) -> None:
         """The call is over: it and every dialog it still has leave the tables."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringback.protocol.auth.digest import choose, is_stale, read_challenges, respond
+from ringback.protocol.auth.digest import DigestSession, choose, is_stale, read_challenges
 from ringback.protocol.message.values import Credentials
 
 if TYPE_CHECKING:
@@ -40,17 +40,8 @@ def answer_challenges(exchange: Exchange, response: Response, account: Account, 
                 return False
             if times >= _MOST_ANSWERS or (times and not is_stale(challenge)):
                 return False
-            value = respond(
-                [challenge],
-                username=account.username,
-                password=account.password,
-                method=exchange.method,
-                uri=exchange.uri,
-                cnonce=ids.tag(),
-                body=exchange.body,
-            )
-            if value is None:
-                return False
+            session = DigestSession(challenge, account.username, password=account.password)
+            value = session.authorize(exchange.method, exchange.uri, ids.tag(), exchange.body)
             found.append((realm, name, value))
     for realm, name, value in found:
         if exchange.method == "REGISTER":

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ringback.protocol.transaction.key import ClientKey
 
 
+UNSENT: ClientKey = ("", "")  # the key of what has no transaction yet
+
+
 @final
 class Account:
     """Who this user agent is.
@@ -128,7 +131,7 @@ class Exchange:
         self.acks: dict[str, Exchange] = {}
         self.request: Request | None = None
         self.flow: Flow | None = None
-        self.key: ClientKey | None = None
+        self.key = UNSENT
 
     @property
     def is_call(self) -> bool:

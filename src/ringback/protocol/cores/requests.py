@@ -61,8 +61,7 @@ class Requests:
         self._inviting: set[DialogId] = set()  # dialogs with a re-INVITE of ours unanswered
 
     def finish(self, exchange: Exchange, response: Response | None, error: SipError | None, now: float) -> None:
-        """The exchange has its outcome."""
-        raise NotImplementedError
+        """The exchange has its outcome; whoever inherits says what that means."""
 
     def contact(self, flow: Flow, uri: str) -> str:
         """Our Contact value on a flow (§8.1.1.8, §12.1.1): sips where the request was."""
@@ -228,8 +227,7 @@ class Requests:
 
     def _retry(self, exchange: Exchange, now: float) -> None:
         """The same request once more, with the credentials that it has by now (§22.2)."""
-        if exchange.key is not None:
-            self._by_key.pop(exchange.key, None)
+        self._by_key.pop(exchange.key, None)
         if exchange.dialog is not None:
             exchange.sequence = dialogs.next_sequence(exchange.dialog, 1)
         else:

@@ -45,7 +45,7 @@ class Action(StrEnum):
     REPORT_OVER = "report over"
 
 
-Row = tuple[Action | None, State]
+Row = tuple[Action, State]
 Table = dict[State, dict[Input, Row]]
 
 SESSION: Table = {

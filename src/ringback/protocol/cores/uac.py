@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, final
 from ringback.protocol.cores.caller import CALLER
 from ringback.protocol.cores.calls import ENDING, REASONS, Call, Calls, EndReason, Input, State
 from ringback.protocol.cores.credentials import answer_challenges
+from ringback.protocol.cores.exchange import UNSENT, Exchange
 from ringback.protocol.cores.requests import Requests
 from ringback.protocol.cores.session import Action
 from ringback.protocol.cores.ua_events import CallAnswered, CallOver, CallProgress, RequestDone
@@ -33,7 +34,7 @@ from ringback.protocol.transaction.events import (
 )
 
 if TYPE_CHECKING:
-    from ringback.protocol.cores.exchange import Account, Exchange
+    from ringback.protocol.cores.exchange import Account
     from ringback.protocol.cores.ua_events import UaEvent
     from ringback.protocol.dialog.state import Dialog
     from ringback.protocol.grammar import Ids
@@ -319,7 +320,8 @@ class UacCore(Requests):
             dialogs.refresh(dialog, response)
             self._acknowledge(exchange, dialog, tag, now)
             self.finish(exchange, response, None, now)
-        elif call is not None:
+        else:
+            assert call is not None  # an INVITE outside of a dialog begins one
             self._by_token.pop(exchange.token, None)
             if tag in call.left:
                 self._dismiss_answer(call, exchange, response, now)
@@ -365,7 +367,7 @@ class UacCore(Requests):
 
     def _act(
         self,
-        action: Action | None,
+        action: Action,
         call: Call,
         exchange: Exchange | None,
         message: Message | None,
@@ -378,15 +380,14 @@ class UacCore(Requests):
             self._over(call, message, error)
         elif action is Action.SEND_BYE:
             self.send_bye(call, now)
-        elif exchange is not None:
+        else:
+            assert exchange is not None  # what is left is about the INVITE, which has no final response yet
             if isinstance(message, Response):
                 self._on_response(action, call, exchange, message, now)
             else:
                 self._on_withdrawal(action, call, exchange, now)
 
-    def _on_response(
-        self, action: Action | None, call: Call, exchange: Exchange, response: Response, now: float
-    ) -> None:
+    def _on_response(self, action: Action, call: Call, exchange: Exchange, response: Response, now: float) -> None:
         if action is Action.REPORT_PROGRESS:
             self._progress(call, exchange, response)
         elif action is Action.ESTABLISH:
@@ -400,16 +401,15 @@ class UacCore(Requests):
         elif action is Action.RETRY:
             self._calls.drop_early(call)
             self._retry(exchange, now)
-        elif action is Action.WAIT:
+        else:  # WAIT
             self._timers.start(64 * self._timings.t1, (call.number, exchange.token), now)
 
-    def _on_withdrawal(self, action: Action | None, call: Call, exchange: Exchange, now: float) -> None:
+    def _on_withdrawal(self, action: Action, call: Call, exchange: Exchange, now: float) -> None:
         if action is Action.ABANDON:
             self._by_token.pop(exchange.token, None)
             self._over(call, None, None)
-            if exchange.key is not None:
-                self._layer.abandon(exchange.key, now)
-        elif exchange.key is None:
+            self._layer.abandon(exchange.key, now)
+        elif exchange.key == UNSENT:
             self.finish(exchange, None, None, now)  # nothing was sent yet, so there is nothing to cancel
         else:
             self._layer.cancel(exchange.key, now, call.cancel_headers)

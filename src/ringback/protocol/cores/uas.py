@@ -423,9 +423,7 @@ class UasCore:
         call.state = following
         self._act(action, call, message, response, now)
 
-    def _act(
-        self, action: Action | None, call: Call, message: Request | None, response: Response | None, now: float
-    ) -> None:
+    def _act(self, action: Action, call: Call, message: Request | None, response: Response | None, now: float) -> None:
         key = call.key
         request = call.request
         if action is Action.CONFIRM and message is not None:
@@ -437,14 +435,13 @@ class UasCore:
         elif action is not Action.QUEUE_BYE:
             if action in (Action.SEND_CANCELLED, Action.SEND_ENDED) and request is not None:
                 response = self._final(request, 487, call.tag)
-            if response is not None and key is not None:
+            if response is not None:
                 self._layer.respond(key, response, now)
             self._over(call, message)
 
     def _send_2xx_or_1xx(self, action: Action, call: Call, response: Response | None, now: float) -> None:
         key = call.key
         dialog = call.dialog
-        assert key is not None
         assert dialog is not None
         assert response is not None
         self._calls.add(dialog, call)
@@ -456,8 +453,7 @@ class UasCore:
             self._answers.begin(dialog.id, key, response, now, is_first=True)
 
     def _over(self, call: Call, message: Request | None) -> None:
-        if call.key is not None:
-            self._invited.pop(call.key, None)
+        self._invited.pop(call.key, None)
         call.request = None
         self._calls.end(call)
         assert call.reason is not None

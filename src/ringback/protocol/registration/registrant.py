@@ -63,7 +63,7 @@ class Action(StrEnum):
     RETRY_LATER = "report failure, set the retry"
 
 
-Row = tuple[Action | None, State]
+Row = tuple[Action, State]
 
 REGISTRANT: dict[State, dict[Input, Row]] = {
     State.UNREGISTERED: {
@@ -236,7 +236,8 @@ class Registrant:
             self._sequence += 1
             expires = self._expires if action is Action.ADD else 0
             self._events.append(SendRegister(self._registrar, self._to, self._call_id, self._sequence, expires))
-        elif action is Action.REPORT_BOUND and response is not None:
+        elif action is Action.REPORT_BOUND:
+            assert response is not None
             self._failures = 0
             lifetime = self._lifetime
             self._due = now + (lifetime - LEAD if lifetime > 2 * LEAD else lifetime / 2)
@@ -245,7 +246,7 @@ class Registrant:
             self._events.append(Unregistered())
         elif action is Action.REPORT_FAILURE:
             self._events.append(RegistrationFailed(response, error, None))
-        elif action is Action.RETRY_LATER:
+        else:  # RETRY_LATER
             wait = min(FIRST_RETRY * 2**self._failures, LAST_RETRY)
             self._failures += 1
             self._due = now + wait
