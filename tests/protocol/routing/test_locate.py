@@ -14,6 +14,7 @@ from ringback.protocol.routing.locate import Locate, direct_hop, transport_of
         ("sip:bob@192.0.2.1", Hop("UDP", "192.0.2.1", 5060)),
         ("sip:bob@192.0.2.1:5070;transport=tcp", Hop("TCP", "192.0.2.1", 5070)),
         ("sip:bob@[2001:db8::1]", Hop("UDP", "2001:db8::1", 5060)),
+        ("sip:bob@[2001:db8:::192.0.2.1]", Hop("UDP", "2001:db8::192.0.2.1", 5060)),
         ("sips:bob@192.0.2.1", Hop("TLS", "192.0.2.1", 5061)),
         ("sips:bob@192.0.2.1;transport=tcp", Hop("TLS", "192.0.2.1", 5061)),
         ("sips:bob@192.0.2.1;transport=ws", Hop("WSS", "192.0.2.1", 443)),

@@ -1,6 +1,8 @@
 """The top Via on arrival and the way back (RFC 3261 §18.2, RFC 3581)."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ringback.protocol.message.parser import parse_message
 from ringback.protocol.message.values import Via
@@ -127,6 +129,36 @@ def test_keeps_a_folded_via_readable():
     assert again.top_via.branch == "z9hG4bKa"
 
 
+PARAMS = st.lists(
+    st.sampled_from(
+        [
+            "rport",
+            "rport=7",
+            "received=203.0.113.9",
+            "branch=z9hG4bKx",
+            "ttl=1",
+            'x="a;rport, b"',
+            " RPORT ",
+            "rportx",
+            "y=1",
+        ]
+    ),
+    unique_by=lambda param: param.partition("=")[0].strip().lower(),
+)
+
+
+@pytest.mark.threat("T11")
+@given(st.sampled_from(["192.0.2.1", "192.0.2.1:4540", "host.test", "[2001:db8::1]:5070"]), PARAMS, st.booleans())
+def test_whatever_the_via_says_the_answer_goes_to_the_source(sent_by, params, listed):
+    value = "SIP/2.0/UDP " + " ;".join([sent_by, *params])
+    message = arrived(f"{value}, SIP/2.0/UDP other.test;rport" if listed else value)
+    assert response_hop(message.top_via).host == "192.0.2.1"
+    once = message.to_bytes()
+    again = parse_message(once)
+    stamp(again, Flow("UDP", ("192.0.2.2", 5060), ("192.0.2.1", 9988)))
+    assert [via.params for via in again.vias] == [via.params for via in message.vias]
+
+
 def hop(text):
     return response_hop(Via.parse(text))
 
@@ -144,6 +176,8 @@ def hop(text):
         ("SIP/2.0/UDP 10.0.0.1:7000;maddr=224.2.0.1;received=192.0.2.1;rport=1", Hop("UDP", "224.2.0.1", 7000)),
         ("SIP/2.0/UDP 10.0.0.1;maddr=[2001:db8::1]", Hop("UDP", "2001:db8::1", 5060)),
         ("SIP/2.0/UDP 10.0.0.1;received=[2001:db8::1]", Hop("UDP", "2001:db8::1", 5060)),
+        ("SIP/2.0/UDP [2001:db8:::1]", Hop("UDP", "2001:db8::1", 5060)),
+        ("SIP/2.0/UDP 10.0.0.1;received=2001:db8::1", Hop("UDP", "2001:db8::1", 5060)),
         ("SIP/2.0/TCP 10.0.0.1:4540;received=192.0.2.1;rport=9988", Hop("TCP", "192.0.2.1", 4540)),
         ("SIP/2.0/TLS host.test;received=192.0.2.1;maddr=224.2.0.1", Hop("TLS", "192.0.2.1", 5061)),
         ("SIP/2.0/TCP 10.0.0.1", Hop("TCP", "10.0.0.1", 5060)),

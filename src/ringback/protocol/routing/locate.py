@@ -54,7 +54,7 @@ def direct_hop(uri: Uri, transport: str | None = None) -> Hop | None:
     """
     host = uri.params.get("maddr") or uri.host
     if host[:1] == "[" and host[-1:] == "]":
-        host = host[1:-1]
+        host = host[1:-1].replace(":::", "::")  # RFC 5118 §4.10
     elif not _is_ipv4(host):
         return None
     transport = transport or transport_of(uri) or "UDP"

@@ -88,8 +88,11 @@ def _name(part: str) -> str:
 
 
 def _bare(host: str) -> str:
-    """The host without IPv6 brackets, which some write into received and maddr too (RFC 5118 §4.5)."""
-    return host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host
+    """The host without IPv6 brackets, which some write into received and maddr too (RFC 5118 §4.5, §4.10)."""
+    if ":" not in host:
+        return host
+    host = host.replace(":::", "::")
+    return host[1:-1] if host[0] == "[" else host
 
 
 def _port(text: str | None) -> int | None:
