@@ -375,6 +375,22 @@ def test_cancel_is_dropped_when_a_final_response_comes_first(bench: Bench, statu
     assert alice.leftovers() == {}
 
 
+@pytest.mark.parametrize("breaks", [True, False])
+def test_whatever_ends_a_cancelled_invite_the_call_is_cancelled(bench: Bench, breaks: bool) -> None:
+    alice, number, invite = dial_far(bench, password="secret")
+    bench.answer(invite, 180)
+    alice.uac.cancel(number, bench.now)
+    bench.settle()
+    if breaks:
+        alice.layer.abandon((invite.top_via.branch, "INVITE"), bench.now)
+        bench.settle()
+    else:
+        bench.answer(invite, 401, WWW_Authenticate=CHALLENGE)
+    over = alice.last(CallOver)
+    assert (over.reason, over.error) == (EndReason.CANCELLED, None)
+    assert len(bench.sent("INVITE")) == 1
+
+
 @pytest.mark.row("CAN-9")
 @pytest.mark.threat("T13")
 @pytest.mark.parametrize("rings", [True, False])

@@ -133,6 +133,21 @@ def test_a_call_is_refused_with_what_the_user_says(bench: Bench, bob: Phone, sta
     assert bob.leftovers() == {}
 
 
+def test_a_call_may_ring_twice_and_be_refused_without_ringing(bench: Bench, bob: Phone) -> None:
+    number, _ = ringing(bench, bob)
+    bob.uas.ring(number, bench.now, status=183, body=ANSWER, content_type=SDP)
+    bench.settle()
+    assert last(bench).body == ANSWER
+    bench.inject(far("INVITE", call_id="c2"), CAROL, BOB)
+    bob.uas.reject(bob.last(CallOffered).call, bench.now)
+    bench.settle()
+    assert last(bench).status == 480
+    bench.inject(far("INVITE", call_id="c3"), CAROL, BOB)
+    bob.layer.abandon(bob.calls.get(bob.last(CallOffered).call).key, bench.now)
+    bench.settle()
+    assert bob.last(CallOver).reason is EndReason.FAILED
+
+
 def test_verbs_out_of_their_range_are_refused(bench: Bench, bob: Phone) -> None:
     number, _ = ringing(bench, bob)
     with pytest.raises(LocalProtocolError):

@@ -11,7 +11,7 @@ Rule 5. A BYE in an early dialog, ours or theirs, ends that dialog only: other f
         the INVITE comes all the same. It is no input here.
 
 Theory: Withdrawn and Cancelling differ in one thing only, whether a provisional response has been heard, because that
-is when CANCEL leaves and the 64*T1 begin. Until then Timer B bounds the wait.
+is when CANCEL leaves and the 64*T1 begin. Until then Timer B bounds the wait; after a 1xx there is no time-out.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ CALLER: Table = {
         Input.SUCCESS: (Action.ESTABLISH, State.CONFIRMED),
         Input.CHALLENGED: (Action.RETRY, State.CALLING),  # a new transaction, nothing heard in it yet
         Input.FAILURE: (Action.REPORT_FAILURE, State.TERMINATED),
-        Input.TIMEOUT: (Action.REPORT_FAILURE, State.TERMINATED),
         Input.BROKEN: (Action.REPORT_FAILURE, State.TERMINATED),
         Input.WITHDRAW: (Action.CANCEL_AND_WAIT, State.CANCELLING),  # §9.1
     },
@@ -50,7 +49,6 @@ CALLER: Table = {
         Input.SUCCESS: (Action.ESTABLISH_AND_LEAVE, State.LEAVING),
         Input.CHALLENGED: (Action.REPORT_FAILURE, State.TERMINATED),
         Input.FAILURE: (Action.REPORT_FAILURE, State.TERMINATED),  # 487, as a rule
-        Input.TIMEOUT: (Action.REPORT_FAILURE, State.TERMINATED),
         Input.BROKEN: (Action.REPORT_FAILURE, State.TERMINATED),
         Input.ABANDON: (Action.ABANDON, State.TERMINATED),  # §9.1, 64*T1 after CANCEL
     },
