@@ -170,8 +170,6 @@ class ProxyCore:
             self._stateless[self._machine.number] = copy
             self._events.append(Locate(USER, self._machine.number, uri, transport))
 
-    forward_stateless_ack = forward_stateless
-
     def located(self, token: int, hops: list[Hop] | SipError, now: float) -> None:
         """The answer to a ``Locate``: hops in the order to try them, or why there are none."""
         found = [] if isinstance(hops, SipError) else hops
