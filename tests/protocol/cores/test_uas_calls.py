@@ -138,11 +138,11 @@ def test_a_call_may_ring_twice_and_be_refused_without_ringing(bench: Bench, bob:
     bob.uas.ring(number, bench.now, status=183, body=ANSWER, content_type=SDP)
     bench.settle()
     assert last(bench).body == ANSWER
-    bench.inject(far("INVITE", call_id="c2"), CAROL, BOB)
+    bench.inject(far("INVITE", branch="2", call_id="c2"), CAROL, BOB)
     bob.uas.reject(bob.last(CallOffered).call, bench.now)
     bench.settle()
     assert last(bench).status == 480
-    bench.inject(far("INVITE", call_id="c3"), CAROL, BOB)
+    bench.inject(far("INVITE", branch="3", call_id="c3"), CAROL, BOB)
     bob.layer.abandon(bob.calls.get(bob.last(CallOffered).call).key, bench.now)
     bench.settle()
     assert bob.last(CallOver).reason is EndReason.FAILED
