@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 from typing import TYPE_CHECKING, Annotated
@@ -84,6 +83,8 @@ class _Asker:
 
     async def run(self, count: int, interval: float) -> int:
         """Ask ``count`` times; the exit code, which is the worst that happened."""
+        import asyncio
+
         worst = SUCCESS
         async with self._probe:
             for number in range(1, count + 1):

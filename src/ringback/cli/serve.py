@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import signal
 import sys
@@ -46,6 +45,8 @@ def serve(
 
 
 async def _serve(settings: Settings, verbose: int, as_json: bool) -> None:
+    import asyncio
+
     from ringback.cli.trace import WireTrace
     from ringback.runtime.collector import tune_collector
     from ringback.server.server import Server
