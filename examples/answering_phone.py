@@ -1,4 +1,4 @@
-"""A phone that answers: whoever calls it is answered, and it says when they have hung up."""
+"""A phone that answers every call, and goes on until it is stopped."""
 
 import asyncio
 
@@ -12,13 +12,9 @@ async def main() -> None:
 
         @phone.on_call
         async def take(call: Call) -> None:
-            await call.ring()
             await call.answer()
-            print(f"talking to {call.remote.uri_text}; over: {await call.ended}")
 
-        print(f"waiting for calls at {phone.uri}")
         await phone.run_forever()
 
 
-if __name__ == "__main__":
-    asyncio.run(main())
+asyncio.run(main())

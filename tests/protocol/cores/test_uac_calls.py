@@ -155,6 +155,7 @@ def test_silence_is_reported_as_a_timeout(bench: Bench) -> None:
     over = alice.last(CallOver)
     assert over.reason is EndReason.FAILED
     assert isinstance(over.error, TransactionTimeout)
+    bench.advance(33)
     assert alice.leftovers() == {}
 
 
@@ -446,6 +447,7 @@ def test_withdrawn_call_that_nobody_answers_is_cancelled_not_failed(bench: Bench
     bench.advance(33)
     over = alice.last(CallOver)
     assert (over.reason, over.error) == (EndReason.CANCELLED, None)
+    bench.advance(33)
     assert alice.leftovers() == {}
 
 
@@ -593,6 +595,29 @@ def test_a_2xx_after_the_transaction_is_acknowledged_while_the_dialog_lives(benc
     bench.answer(invite, 200)
     bench.answer(invite, 486)
     assert len(bench.sent("ACK")) == 2
+
+
+@pytest.mark.row("CAN-9")
+@pytest.mark.threat("T13")
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_a_2xx_after_we_gave_up_is_acknowledged_and_ended(bench: Bench, cancelled: bool) -> None:
+    alice, number, invite = dial_far(bench)
+    if cancelled:
+        bench.answer(invite, 180)
+        alice.uac.cancel(number, bench.now)
+    bench.advance(32.1)
+    assert alice.names()[-1] == "CallOver"
+    bench.answer(invite, 180)
+    bench.answer(invite, 200)
+    bench.answer(invite, 200)
+    assert len(bench.sent("ACK")) == 2
+    [bye] = bench.sent("BYE")
+    bench.answer(bye, 200)
+    assert alice.names()[-1] == "CallOver"
+    bench.advance(40)
+    bench.answer(invite, 200)
+    assert len(bench.sent("ACK")) == 2
+    assert alice.leftovers() == {}
 
 
 # credentials

@@ -70,7 +70,8 @@ class UacCore(Requests):
         super().__init__(layer, ids, account, flow_to=flow_to, sent_by=sent_by)
         self._calls = calls
         self._timings = timings
-        self._timers = TimerQueue()
+        self._timers = TimerQueue()  # items: call and None for its ABANDON, call and Call-ID to forget that
+        self._given_up: dict[str, Exchange] = {}  # by Call-ID: INVITEs without an answer, for 64*T1 more
 
     # what the user asks for
 
@@ -222,17 +223,31 @@ class UacCore(Requests):
                 self._calls.drop_early(exchange.call)  # §13.2.2.4: nobody else will answer now
 
     def stray(self, event: StrayResponse, now: float) -> None:
-        """A response without a transaction: a 2xx to INVITE is acknowledged while its dialog lives."""
+        """A response without a transaction. A 2xx to INVITE is acknowledged while its dialog lives.
+
+        One that comes after we gave its INVITE up is acknowledged and its dialog ended, or else it would be repeated
+        for half a minute to a caller who is gone, and a callee would talk to nobody.
+        """
         response = event.response
+        if response.status // 100 != 2 or response.cseq.method != "INVITE":
+            return
         dialog = self._calls.dialog(of_response(response))
-        if dialog is not None and response.status // 100 == 2 and response.cseq.method == "INVITE":
+        exchange = self._given_up.get(response.call_id)
+        if exchange is not None and exchange.sequence == response.cseq.number and exchange.call is not None:
+            if response.to_tag in exchange.acks:
+                self._success(exchange, response, now)
+            else:
+                self._dismiss_answer(exchange.call, exchange, response, now)
+        elif dialog is not None:
             self._route(self._ack(dialog, response.cseq.number, []), now)
 
     def handle_timers(self, now: float) -> None:
         """Do what is due."""
-        for item in self._timers.expired(now):
-            call = self._calls.get(item[0])
-            if call is not None and call.token == item[1]:
+        for number, call_id in self._timers.expired(now):
+            call = self._calls.get(number)
+            if call_id is not None:
+                self._given_up.pop(call_id, None)
+            elif call is not None:
                 self.advance(call, Input.ABANDON, now)
 
     def next_deadline(self) -> float | None:
@@ -252,6 +267,7 @@ class UacCore(Requests):
             "transactions": len(self._by_key),
             "waiting": len(self._waiting),
             "inviting": len(self._inviting),
+            "given up": len(self._given_up),
         }
 
     # what the UAS core needs
@@ -351,6 +367,8 @@ class UacCore(Requests):
                 self.advance(call, Input.FAILURE, now, response)
             else:
                 timed_out = isinstance(error, TransactionTimeout)
+                if timed_out:
+                    self._give_up(call, exchange, now)
                 self.advance(call, Input.TIMEOUT if timed_out else Input.BROKEN, now, error=error)
         elif dialog is not None:
             if exchange.method == "INVITE":
@@ -402,11 +420,12 @@ class UacCore(Requests):
             self._calls.drop_early(call)
             self._retry(exchange, now)
         else:  # WAIT
-            self._timers.start(64 * self._timings.t1, (call.number, exchange.token), now)
+            self._timers.start(64 * self._timings.t1, (call.number, None), now)
 
     def _on_withdrawal(self, action: Action, call: Call, exchange: Exchange, now: float) -> None:
         if action is Action.ABANDON:
             self._by_token.pop(exchange.token, None)
+            self._give_up(call, exchange, now)
             self._over(call, None, None)
             self._layer.abandon(exchange.key, now)
         elif exchange.key == UNSENT:
@@ -414,7 +433,11 @@ class UacCore(Requests):
         else:
             self._layer.cancel(exchange.key, now, call.cancel_headers)
             if action is Action.CANCEL_AND_WAIT:
-                self._timers.start(64 * self._timings.t1, (call.number, exchange.token), now)
+                self._timers.start(64 * self._timings.t1, (call.number, None), now)
+
+    def _give_up(self, call: Call, exchange: Exchange, now: float) -> None:
+        self._given_up[exchange.call_id] = exchange
+        self._timers.start(64 * self._timings.t1, (call.number, exchange.call_id), now)
 
     def _progress(self, call: Call, exchange: Exchange, response: Response) -> None:
         tag = response.to_tag
