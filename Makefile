@@ -42,8 +42,8 @@ bench: setup peers ## CPU per call, REGISTER and MESSAGE, beside Kamailio in the
 sim: setup ## replay a seed of the simulated world: make sim SEED=17
 	@$(PY) tools/sim.py $(SEED)
 
-fuzz: setup ## the property tests, with many more examples
-	@$(PY) -m pytest tests -m hypothesis --hypothesis-profile=fuzz -n $(JOBS) -p no:cacheprovider
+fuzz: setup ## the property tests with fresh examples, EXAMPLES=2000 of each
+	@EXAMPLES=$(or $(EXAMPLES),2000) $(PY) -m pytest tests -m hypothesis --hypothesis-profile=fuzz -n $(JOBS) -p no:cacheprovider
 
 docs: setup ## write docs/conformance.md from the marks on the tests
 	@$(PY) tools/conformance.py

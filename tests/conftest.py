@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import os
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,10 @@ ROWS = Path(__file__).parent.parent / "docs" / "rows.csv"
 # The same examples each time in `make test`; fresh ones, many more, in `make fuzz`.
 settings.register_profile("house", derandomize=True, deadline=None, database=None)
 settings.register_profile(
-    "fuzz", max_examples=20_000, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    "fuzz",
+    max_examples=int(os.environ.get("EXAMPLES", "2000")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.load_profile("house")
 
