@@ -1,7 +1,7 @@
 # The doors of the house. `make` alone lists them.
 PYTHON_BIN := .venv/bin
 PY := $(PYTHON_BIN)/python
-CODE := src tests tools benchmarks
+CODE := src tests tools benchmarks examples
 SEED ?=
 # Tests run on both cores; JOBS=0 runs them in one process, which a debugger needs.
 JOBS ?= 2
@@ -29,12 +29,14 @@ test: setup peers ## everything: the core with its branch coverage, then the res
 	$(PY) -m pytest tests --ignore=tests/protocol -n $(JOBS) || status=1; \
 	exit $$status
 
-check: setup ## format, lint, types, layers, public API
+check: setup ## format, lint, types, layers, public API, pages made from the code
 	@$(PYTHON_BIN)/ruff format --check $(CODE)
 	@$(PYTHON_BIN)/ruff check $(CODE)
 	@$(PYTHON_BIN)/mypy
 	@$(PYTHON_BIN)/lint-imports --no-cache
 	@$(PY) tools/public_api.py --check
+	@$(PY) tools/reference.py --check
+	@$(PY) tools/diagrams.py --check
 
 bench: setup peers ## CPU per call, REGISTER and MESSAGE, beside Kamailio in the same run
 	@$(PY) -m benchmarks $(BENCH)
@@ -45,5 +47,8 @@ sim: setup ## replay a seed of the simulated world: make sim SEED=17
 fuzz: setup ## the property tests with fresh examples, EXAMPLES=2000 of each
 	@EXAMPLES=$(or $(EXAMPLES),2000) $(PY) -m pytest tests -m hypothesis --hypothesis-profile=fuzz -n $(JOBS) -p no:cacheprovider
 
-docs: setup ## write docs/conformance.md from the marks on the tests
+docs: setup ## write the pages that are made from the code, docs/conformance.md from the marks on the tests
+	@$(PY) tools/reference.py
+	@$(PY) tools/diagrams.py
+	@$(PY) tools/public_api.py
 	@$(PY) tools/conformance.py

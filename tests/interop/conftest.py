@@ -1,8 +1,7 @@
-"""Fixtures: the programs of a test, and where the corpora are."""
+"""Fixtures: the programs of a test."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,6 @@ import pytest
 
 from tests.interop.process import Children
 from tests.interop.ringback_server import RingbackServer
-
-HOUSE = Path(__file__).resolve().parent.parent.parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,15 +36,3 @@ def serve(children: Children) -> Callable[..., RingbackServer]:
         return RingbackServer(children, **settings)
 
     return start
-
-
-@pytest.fixture(scope="session")
-def corpora() -> Path:
-    """Material that others wrote, beside the project or at RINGBACK_CORPORA; without it: skipped, in CI failed."""
-    folder = Path(os.environ.get("RINGBACK_CORPORA") or HOUSE.parent / "shared" / "corpora")
-    if not folder.is_dir():
-        words = f"no corpora at {folder} (RINGBACK_CORPORA names another place)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(words)
-        pytest.skip(words)
-    return folder
