@@ -11,19 +11,14 @@ from ringback.errors import CallEnded, CallRejected, LocalProtocolError, SipErro
 from ringback.protocol.cores.calls import EndReason
 from ringback.protocol.cores.capabilities import SDP
 from ringback.protocol.cores.ua_events import CallAnswered, CallConfirmed, CallOver, CallProgress
+from ringback.ua.agent import Agent, again
 
 if TYPE_CHECKING:
     from ringback.protocol.message.model import Message, Request, Response
     from ringback.protocol.message.values import NameAddr
-    from ringback.ua.agent import Agent
 
 CallEvent = CallProgress | CallAnswered | CallConfirmed | CallOver
 MOST_EVENTS = 256  # kept for a stream that nobody reads; the oldest are dropped
-
-
-def again(error: SipError) -> SipError:
-    """The same error once more: one that was kept must not collect the tracebacks of all who raise it."""
-    return type(error)(*error.args)
 
 
 @final
@@ -149,7 +144,10 @@ class Call:
         data = _octets(body)
         if method == "INVITE":
             content_type = _kind(data, content_type)
-        return await self._agent.request_in_call(self.number, method, headers, data, content_type)
+        token = self._agent.uac.request_in_call(
+            self.number, method, self._agent.now(), headers=headers, body=data, content_type=content_type
+        )
+        return await self._agent.done(token)
 
     # what the callee does
 

@@ -8,8 +8,8 @@ import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar, final
 
-from ringback.errors import CallEnded, CallRejected, LocalProtocolError, SettingsError, SipError, TransportError
-from ringback.protocol.cores.calls import Calls, EndReason, State
+from ringback.errors import CallEnded, LocalProtocolError, SettingsError, SipError, TransportError
+from ringback.protocol.cores.calls import Calls, EndReason
 from ringback.protocol.cores.capabilities import SDP, Capabilities
 from ringback.protocol.cores.exchange import Account
 from ringback.protocol.cores.ua_events import (
@@ -23,22 +23,17 @@ from ringback.protocol.cores.uac import UacCore
 from ringback.protocol.cores.uas import MOST_CALLS, UasCore
 from ringback.protocol.message.uri import Uri
 from ringback.protocol.message.values import NameAddr
-from ringback.protocol.registration.registrant import (
-    DEFAULT_EXPIRES,
-    Registered,
-    Registrant,
-    RegistrantEvent,
-    RegistrationFailed,
-    SendRegister,
-)
+from ringback.protocol.registration.registrant import DEFAULT_EXPIRES, Registrant
 from ringback.protocol.transaction.timings import Timings
 from ringback.runtime.clock import SystemClock
 from ringback.runtime.entropy import SystemIds
 from ringback.runtime.stack import Stack
 from ringback.transport.datagram import SystemNetwork
 from ringback.transport.resolver import SystemResolver
-from ringback.ua.call import Call, again
+from ringback.ua.agent import Agent
+from ringback.ua.call import Call
 from ringback.ua.incoming import IncomingRequest
+from ringback.ua.registration import Registration
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -75,7 +70,8 @@ class UserAgent:
     a call is given none, ``accept`` further body types that can be taken.
 
     ``network``, ``resolver``, ``clock`` and ``ids`` are the seams to the outside, the real ones by default; the
-    simulated ones of ``ringback.testing`` fit. Raises ``SettingsError`` for what cannot be understood.
+    simulated ones of ``ringback.testing`` fit. ``uac`` and ``uas`` are the cores beneath, for what has no verb here.
+    Raises ``SettingsError`` for what cannot be understood.
     """
 
     def __init__(
@@ -110,13 +106,9 @@ class UserAgent:
         self._request_handlers: dict[str, RequestHandler] = {}
         self._tables = Calls()
         self._calls: dict[int, Call] = {}
-        self._requests: dict[int, asyncio.Future[RequestDone]] = {}
-        self._registering: int | None = None
-        self._registrations: list[asyncio.Future[RegistrantEvent]] = []
         self._offered: dict[ServerKey, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: asyncio.Future[None] | None = None
-        self._is_registered = False
         self._is_closed = False
 
         timings = timings or Timings()
@@ -162,11 +154,13 @@ class UserAgent:
             most_calls=max_calls,
         )
         home = _sip_uri("registrar", registrar) if registrar else uri
-        self._registrant = Registrant(f"{home.scheme}:{home.hostport}", self.aor, ids)
+        registrant = Registrant(f"{home.scheme}:{home.hostport}", self.aor, ids)
+        self._agent = Agent(stack, self.uac, self.uas, self._tables, self.sdp)
+        self._registration = Registration(self.aor, registrant, self._agent)
         on_event = _weakly(self._on_event)
         stack.add("uac", self.uac, on_event)
         stack.add("uas", self.uas, on_event)
-        stack.add("registrant", self._registrant, _weakly(self._on_registration))
+        stack.add("registrant", registrant, _weakly(self._registration.take_event))
         stack.on_request = self.uas.receive
         stack.on_stray_response = self.uac.stray
         stack.before_send = _weakly(self._look_idle)
@@ -188,15 +182,15 @@ class UserAgent:
         self._is_closed = True
         self.uas.busy = True
         for number in list(self._calls):
-            self.hang_up(number)
+            self._agent.hang_up(number)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         try:
             async with asyncio.timeout(self._drain):
                 await asyncio.gather(*tasks, return_exceptions=True)
-                if self._is_registered:
-                    await self.unregister()
+                if self._registration.is_active:
+                    await self._registration.unregister()
                 await self.settled()
         except SipError as error:
             logger.info("%s: the registration was left behind: %s", self.aor, error)
@@ -207,7 +201,7 @@ class UserAgent:
 
     async def settled(self) -> None:
         """Wait until no call is under way and no request of ours is unanswered."""
-        while self._is_busy():
+        while self._agent.is_busy():
             self._idle = asyncio.get_running_loop().create_future()
             await self._idle
 
@@ -227,10 +221,8 @@ class UserAgent:
     def counts(self) -> dict[str, int]:
         """Sizes of every table, for leak checks: all must return to zero when all is over."""
         return {
-            **self._stack.counts(),
-            **self._tables.counts(),
+            **self._agent.counts(),
             "call objects": len(self._calls),
-            "requests": len(self._requests),
             "tasks": len(self._tasks),
         }
 
@@ -244,7 +236,7 @@ class UserAgent:
     @property
     def is_registered(self) -> bool:
         """Whether the registrar has a binding for us, as far as we know."""
-        return self._is_registered
+        return self._registration.is_active
 
     @property
     def busy(self) -> bool:
@@ -291,14 +283,11 @@ class UserAgent:
 
         Raises ``CallRejected`` with the response that refused it, ``TransactionTimeout`` or ``TransportError``.
         """
-        self._registrant.register(self.now(), expires)
-        event = await self._registration()
-        return event.expires if isinstance(event, Registered) else 0
+        return await self._registration.register(expires)
 
     async def unregister(self) -> None:
         """Remove the binding. Raises as ``register`` does."""
-        self._registrant.unregister(self.now())
-        await self._registration()
+        await self._registration.unregister()
 
     async def call(
         self,
@@ -318,7 +307,7 @@ class UserAgent:
         try:
             await call.answered()
         except asyncio.CancelledError:
-            self.hang_up(call.number)
+            self._agent.hang_up(call.number)
             raise
         return call
 
@@ -338,8 +327,8 @@ class UserAgent:
         data = self.sdp if body is None else body.encode() if isinstance(body, str) else body
         kind = content_type or (SDP if data else None)
         number = self.uac.invite(str(target), self.now(), headers=headers, body=data, content_type=kind)
-        call = self._calls[number] = Call(self, number, NameAddr(str(target)), None)
-        self.wake()
+        call = self._calls[number] = Call(self._agent, number, NameAddr(str(target)), None)
+        self._agent.wake()
         return call
 
     async def options(self, uri: str, headers: Headers = ()) -> Response:
@@ -364,39 +353,12 @@ class UserAgent:
         token = self.uac.request(method, target, self.now(), headers=headers, body=data, content_type=content_type)
         return await self._done(token)
 
-    # what calls need of it
+    async def _done(self, token: int) -> Response:
+        return await self._agent.done(token)
 
     def now(self) -> float:
-        """The time, in seconds since 1970."""
-        return self._stack.clock.now()
-
-    def wake(self) -> None:
-        """For calls only: a core has something to send."""
-        self._stack.wake()
-
-    def state_of(self, number: int) -> str:
-        """For calls only: the state of the call with that number."""
-        known = self._tables.get(number)
-        return str(State.TERMINATED if known is None else known.state)
-
-    def hang_up(self, number: int) -> None:
-        """For calls only: CANCEL, BYE or a refusal, whatever ends it now."""
-        self.uas.hang_up(number, self.now())
-        self.wake()
-
-    def withdraw(self, number: int, headers: Headers) -> None:
-        """For calls only: CANCEL with these headers, if it is not too late."""
-        self.uac.cancel(number, self.now(), headers)
-        self.wake()
-
-    async def request_in_call(
-        self, number: int, method: str, headers: Headers, body: bytes, content_type: str | None
-    ) -> Response:
-        """For calls only: a request in the call's dialog."""
-        token = self.uac.request_in_call(
-            number, method, self.now(), headers=headers, body=body, content_type=content_type
-        )
-        return await self._done(token)
+        """The time by this user agent's clock, in seconds since 1970, as the verbs of ``uac`` and ``uas`` want it."""
+        return self._agent.now()
 
     # what the cores tell
 
@@ -410,48 +372,20 @@ class UserAgent:
             if task is not None:
                 task.cancel()
         elif isinstance(event, RequestDone):
-            if event.token == self._registering:
-                self._registering = None
-                self._registrant.receive(event.request, event.response, event.error, now)
-                return
-            future = self._requests.pop(event.token, None)
-            if future is not None and not future.done():
-                future.set_result(event)
+            if not self._registration.take_outcome(event, now):
+                self._agent.take_outcome(event)
         else:
             over = isinstance(event, CallOver)
             call = self._calls.pop(event.call, None) if over else self._calls.get(event.call)
             if call is not None:
                 call.take_event(event)
 
-    def _on_registration(self, event: RegistrantEvent, now: float) -> None:
-        if isinstance(event, SendRegister):
-            self._registering = self.uac.request(
-                "REGISTER",
-                event.uri,
-                now,
-                headers=[("Expires", str(event.expires))],
-                to=event.to,
-                call_id=event.call_id,
-                sequence=event.sequence,
-                contact=True,
-            )
-            return
-        if isinstance(event, RegistrationFailed):
-            self._is_registered = event.retry_in is not None
-            logger.warning("registration of %s failed: %s", self.aor, event.error or _status(event.response))
-        else:
-            self._is_registered = isinstance(event, Registered)
-        waiting, self._registrations = self._registrations, []
-        for future in waiting:
-            if not future.done():
-                future.set_result(event)
-
     def _offer_call(self, event: CallOffered, now: float) -> None:
         handler = self._call_handler
         if handler is None:
             self.uas.reject(event.call, now)
             return
-        call = self._calls[event.call] = Call(self, event.call, event.request.from_, event.request)
+        call = self._calls[event.call] = Call(self._agent, event.call, event.request.from_, event.request)
         task = self._task(self._run_call(handler, call))
         call.handled_by(task)
 
@@ -471,13 +405,13 @@ class UserAgent:
             self.uas.reject(call.number, self.now(), status=status)
         except CallEnded:
             if status == 500:
-                self.hang_up(call.number)
-        self.wake()
+                self._agent.hang_up(call.number)
+        self._agent.wake()
 
     def _offer_request(self, event: RequestOffered, now: float) -> None:
         handler = self._request_handlers[event.request.method]
         call = None if event.call is None else self._calls.get(event.call)
-        incoming = IncomingRequest(self, event.key, event.request, call)
+        incoming = IncomingRequest(self._agent, event.key, event.request, call)
         self._offered[event.key] = self._task(self._run_request(handler, incoming, event.key))
 
     async def _run_request(self, handler: RequestHandler, incoming: IncomingRequest, key: ServerKey) -> None:
@@ -501,30 +435,6 @@ class UserAgent:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _done(self, token: int) -> Response:
-        """Wait for the outcome of a request; a task that is cancelled meanwhile leaves it to itself."""
-        future: asyncio.Future[RequestDone] = asyncio.get_running_loop().create_future()
-        self._requests[token] = future
-        self.wake()
-        try:
-            outcome = await future
-        finally:
-            self._requests.pop(token, None)
-        if outcome.response is None:
-            raise again(outcome.error or SipError("no response"))
-        return outcome.response
-
-    async def _registration(self) -> RegistrantEvent:
-        future: asyncio.Future[RegistrantEvent] = asyncio.get_running_loop().create_future()
-        self._registrations.append(future)
-        self.wake()
-        event = await future
-        if isinstance(event, RegistrationFailed):
-            if event.response is not None:
-                raise CallRejected(event.response)
-            raise again(event.error or SipError("no response"))
-        return event
-
     def _forget(self) -> None:
         """Nothing will come any more: whoever still waits is told so."""
         gone = TransportError("the user agent has been closed")
@@ -533,17 +443,12 @@ class UserAgent:
             reason = known.reason if known is not None else None
             error = None if call.response else gone
             self._on_event(CallOver(number, reason or EndReason.LOST, None, error), self.now())
-        for token in list(self._requests):
-            self._on_event(RequestDone(token, None, None, gone), self.now())
-        if self._registrations:
-            self._on_registration(RegistrationFailed(None, gone, None), self.now())
-
-    def _is_busy(self) -> bool:
-        return bool(self._tables.counts()["calls"] or self.uac.counts()["exchanges"])
+        self._agent.forget(gone)
+        self._registration.forget(gone)
 
     def _look_idle(self) -> None:
         idle = self._idle
-        if idle is not None and not idle.done() and not self._is_busy():
+        if idle is not None and not idle.done() and not self._agent.is_busy():
             idle.set_result(None)
 
 
@@ -581,7 +486,3 @@ def _listening_place(text: str) -> tuple[str, str, int]:
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise SettingsError("listen", f"{text!r} is not like udp:127.0.0.1:5060")
     return transport.upper(), host.strip("[]"), int(port)
-
-
-def _status(response: Response | None) -> str:
-    return "no response" if response is None else f"{response.status} {response.reason}"
