@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ringback.server.settings import Settings
     from ringback.server.stores.sqlite import SqliteStore
 
+PATIENCE = 5.0  # seconds to wait while a running server writes
+
 app = typer.Typer(help="Users: who may register and call.", no_args_is_help=True)
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file.")]
@@ -29,7 +31,7 @@ def open_store(config: Path | None, store: str | None) -> tuple[Settings, Sqlite
     from ringback.server.stores.sqlite import SqliteStore
 
     settings = load(config, store=store)
-    return settings, SqliteStore(settings.database)
+    return settings, SqliteStore(settings.database, busy_wait=PATIENCE)
 
 
 def split_name(name: str, domain: str | None, settings: Settings) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, final
 
-from ringback.protocol.errors import RemoteProtocolError, StoreError
+from ringback.protocol.errors import LocalProtocolError, RemoteProtocolError, StoreError
 from ringback.protocol.grammar import quote
 from ringback.protocol.message.build import build_error, build_response
 from ringback.server.stores.base import StoreBusy
@@ -220,4 +220,7 @@ class Chain:
 
     def _fail(self, exchange: Exchange) -> None:
         if not exchange.answered:
-            exchange.refuse(500, [("Retry-After", str(DEGRADED_RETRY_AFTER))])
+            try:
+                exchange.refuse(500, [("Retry-After", str(DEGRADED_RETRY_AFTER))])
+            except LocalProtocolError as error:
+                logger.debug("it had been answered before the fault: %s", error)

@@ -20,7 +20,8 @@ from ringback.protocol.auth.authenticator import Authenticator
 from ringback.protocol.cores import registrar
 from ringback.protocol.cores.proxy.core import ProxyCore
 from ringback.protocol.cores.proxy.policy import ProxyPolicy
-from ringback.protocol.errors import StoreError
+from ringback.protocol.errors import LocalProtocolError, StoreError
+from ringback.protocol.grammar import ascii_lower
 from ringback.protocol.routing.route import LocalNames
 from ringback.protocol.transaction.layer import Timings
 from ringback.runtime.stack import WAKE_GRID, Stack
@@ -53,7 +54,12 @@ WAITING_LIMIT = 1000  # requests that wait for the store; more are refused
 OVERLOAD_RETRY_AFTER = 10  # seconds
 SWEEP_INTERVAL = 10.0  # seconds between looks at a part of the store for bindings that have expired
 SWEEP_LIMIT = 1000  # addresses-of-record looked at each time
-CAPABILITIES = (("Accept", "application/sdp"), ("Accept-Encoding", "identity"), ("Supported", "path"))
+CAPABILITIES = (
+    ("Accept", "application/sdp"),
+    ("Accept-Encoding", "identity"),
+    ("Accept-Language", "en"),
+    ("Supported", "path"),
+)
 MACHINE = ("0.0.0.0", "::")  # noqa: S104 - hosts that stand for every address of the machine
 
 
@@ -82,7 +88,7 @@ class Server:
 
     ``observer`` sees every message that crosses the wire. ``addresses`` is where it listens once started, in the order
     of the settings, with the ports that the system chose; ``store`` holds users and bindings. Raises ``StoreError``
-    when it cannot be opened.
+    when it cannot be opened, ``SettingsError`` when the settings name no domain.
     """
 
     def __init__(
@@ -101,6 +107,7 @@ class Server:
         from ringback.transport.resolver import SystemResolver
 
         self.settings = settings
+        self._default = default_domain(settings)
         self.addresses: list[Address] = []
         simulated = clock is not None
         self._network = network or SystemNetwork()
@@ -194,10 +201,10 @@ class Server:
 
     def _compose(self) -> None:
         """Put the cores and the steps together: the server's policy, read from top to bottom."""
-        settings, store, stack = self.settings, self.store, self.stack
-        default = default_domain(settings)
+        settings, store, stack, default = self.settings, self.store, self.stack, self._default
         self._local.domains.add(bare(default))
         domains = Domains(self._local, default)
+        names = settings.domains or [default]
         proxy = ProxyCore(
             stack.layer,
             self._ids,
@@ -208,7 +215,7 @@ class Server:
                 record_route=settings.proxy.record_route,
                 recurse=settings.proxy.recurse,
                 max_breadth=settings.proxy.max_breadth,
-                realms=frozenset({settings.auth.realm or default, *([] if settings.auth.realm else settings.domains)}),
+                realms=frozenset([settings.auth.realm] if settings.auth.realm else map(ascii_lower, names)),
             ),
             self._local,
             flow_to=stack.flow_to,
@@ -288,7 +295,10 @@ class Server:
                 exchange.refuse(500, [("Retry-After", str(DEGRADED_RETRY_AFTER))])
             return
         for exchange, response in held:
-            exchange.respond(response)
+            try:
+                exchange.respond(response)
+            except LocalProtocolError as error:
+                logger.error("a registration could not be answered: %s", error)
 
     def _wait(self, exchange: Exchange) -> None:
         """The store is busy: try again in a moment, for a while."""
