@@ -102,6 +102,8 @@ def test_finds_the_quote_that_closes():
 def test_quotes_and_unquotes():
     assert quote('a"b\\c') == '"a\\"b\\\\c"'
     assert unquote(quote('a"b\\c')) == 'a"b\\c'
+    assert quote("a\0b\x7f\tc\u200b") == '"a\\\0b\\\x7f\tc\u200b"'
+    assert unquote(quote("a\0b\x7f\tc")) == "a\0b\x7f\tc"
     assert unquote("plain") == "plain"
     assert unquote('"') == '"'
     assert unquote('"plain"') == "plain"

@@ -168,8 +168,22 @@ def find_closing_quote(text: str, start: int) -> int:
 # quoted-string = DQUOTE *(qdtext / quoted-pair) DQUOTE
 # quoted-pair   = "\" (%x00-09 / %x0B-0C / %x0E-7F)
 def quote(text: str) -> str:
-    """``text`` as a quoted string, DQUOTE and backslash escaped."""
+    """``text`` as a quoted string: DQUOTE, backslash and every control character but HTAB escaped.
+
+    CR and LF no quoted string can hold; they are left as they are, to be refused where the text goes into a message.
+    """
+    if not text.isprintable():
+        return '"' + _NOT_QDTEXT.sub(r"\\\g<0>", text) + '"'
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+# What qdtext does not hold, CR and LF aside.
+_NOT_QDTEXT = re.compile(r'[\x00-\x08\x0b\x0c\x0e-\x1f\x7f"\\]')
+
+
+def has_bare_nul(text: str) -> bool:
+    """True when ``text`` has a NUL with no backslash before it. No grammar allows one outside a quoted-pair (§25.1)."""
+    return text.count("\0") != text.count("\\\0")
 
 
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)

@@ -3,6 +3,8 @@
 import pytest
 
 from ringback.protocol.errors import RemoteProtocolError
+from ringback.protocol.grammar import quote
+from ringback.protocol.message.build import build_error
 from ringback.protocol.message.model import Request, Response
 from ringback.protocol.message.parser import Limits, is_keepalive, parse_message, validate
 from tests.protocol.message.samples import INVITE, OK, replaced, with_header
@@ -136,6 +138,28 @@ def test_refuses_a_header_without_a_name(line):
     error = refusal(data)
     assert error.status == 400
     assert error.message.call_id == "c1@192.0.2.1"
+
+
+@pytest.mark.threat("T4")
+def test_refuses_a_nul_that_nothing_escapes_and_repeats_it_in_no_answer():
+    for line in ("Subject: a\0b", "Require: \0", "Reason: SIP;text=\0", 'X: "\\\0\0"'):
+        error = refusal(with_header(line))
+        assert error.status == 400
+        assert error.message.call_id == "c1@192.0.2.1"
+        assert not any("\0" in each for each in error.message.lines)
+    error = refusal(replaced("From", "From: a\0 <sip:alice@example.com>;tag=a1"))
+    assert "\0" not in build_error(error, error.message, "t").to_bytes().decode()
+
+
+@pytest.mark.threat("T4")
+@pytest.mark.rfc("4475 3.1.1.2")
+def test_a_nul_that_came_escaped_can_leave_by_every_edit():
+    message = parse_message(with_header('Path: "NUL:\\\0 DEL:\\\x7f" <sip:a@b>;x="\\\0"'))
+    [path] = message.paths
+    for value in (message.get("path"), str(path), quote(path.display)):
+        message.set("Path", value)
+        assert parse_message(message.to_bytes()).get("path") == value
+    assert path.display == "NUL:\0 DEL:\x7f"
 
 
 def test_keeps_folds_within_their_line():

@@ -11,16 +11,17 @@ from __future__ import annotations
 from typing import Any
 
 from ringback.protocol.errors import LocalProtocolError, RemoteProtocolError
-from ringback.protocol.grammar import split_unquoted, unfold
+from ringback.protocol.grammar import has_bare_nul, split_unquoted, unfold
 from ringback.protocol.message.registry import HEADERS, KEYS, LISTS, display_name, header_key
 
 
 def check_text(text: str) -> None:
     """Raises ``LocalProtocolError`` for text that would end its line, or that no bytes can stand for.
 
-    That is CR, LF and NUL, and a surrogate that did not come from the wire.
+    That is CR, LF and NUL, and a surrogate that did not come from the wire. A NUL behind a backslash is let pass: a
+    quoted string may hold it (RFC 4475 §3.1.1.2), and what came in must be able to leave.
     """
-    if "\r" in text or "\n" in text or "\0" in text:
+    if "\r" in text or "\n" in text or ("\0" in text and has_bare_nul(text)):
         raise LocalProtocolError("CR, LF or NUL in a value that goes into a message")
     if not text.isascii():
         try:

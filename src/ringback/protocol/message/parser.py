@@ -3,7 +3,7 @@
 Rules:
 
 1. ``parse_message`` finds the lines and names the headers. It refuses what has two readings: line ends other than CRLF,
-   a header without a colon, several Content-Length. Everything else waits until somebody reads it.
+   a bare NUL, a header without a colon, several Content-Length. Everything else waits until somebody reads it.
 2. ``validate`` is called once for each message that comes in, before anything acts on it. What passes it has every
    mandatory header exactly once, and in the headers that routing and dialogs read nothing is malformed.
 3. Both raise ``RemoteProtocolError`` and nothing else, whatever the bytes are. Its ``message`` is what could be read: a
@@ -17,7 +17,7 @@ import re
 from typing import NoReturn, final
 
 from ringback.protocol.errors import RemoteProtocolError
-from ringback.protocol.grammar import is_token, unfold
+from ringback.protocol.grammar import has_bare_nul, is_token, unfold
 from ringback.protocol.message.model import Request, Response
 from ringback.protocol.message.registry import KEYS, METHODS, display_name, header_key
 
@@ -81,6 +81,8 @@ def parse_message(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Request | Res
         _refuse(data, "no empty line after the headers", 400, "RFC 3261 §7", limits)
     if len(data) > limits.message:
         _refuse(data, "message too large", 513, "RFC 3261 §21.5.7", limits)
+    if 0 in data and data.count(b"\0", 0, end) != data.count(b"\\\0", 0, end):
+        _refuse(data, "a NUL that no backslash escapes", 400, "RFC 3261 §25.1", limits)
     lines = data[:end].decode("utf-8", "surrogateescape").split("\r\n")
     joined = "".join(lines)
     if "\n" in joined or "\r" in joined:
@@ -216,7 +218,7 @@ def _refuse(data: bytes, text: str, status: int, clause: str, limits: Limits) ->
     """Raise for a message whose lines cannot be found for sure, with the headers that look whole, for the answer.
 
     Read here is only what a reply copies, from the first bytes, each line by any line end, so that none carries a CR
-    or LF along.
+    or LF along; nor a NUL, where a reader in C would see the line end.
     """
     text_lines = _ANY_LINE_END.split(data[: limits.header_line].decode("utf-8", "surrogateescape"))
     if "" in text_lines:
@@ -224,6 +226,9 @@ def _refuse(data: bytes, text: str, status: int, clause: str, limits: Limits) ->
     elif len(data) > limits.header_line:
         del text_lines[-1]  # it may be cut
     names, lines, _ = _name_lines(text_lines[1 : limits.header_count])
+    if b"\0" in data:
+        kept = [at for at, line in enumerate(lines) if not has_bare_nul(line)]
+        names, lines = [names[at] for at in kept], [lines[at] for at in kept]
     lines = [unfold(line) for line in lines]
     message: Request | Response | None = None
     try:
