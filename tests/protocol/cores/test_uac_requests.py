@@ -186,6 +186,18 @@ def test_an_unreadable_contact_uri_fails_what_goes_there(bench: Bench) -> None:
     assert alice.leftovers() == {}
 
 
+@pytest.mark.parametrize("route", ["<sip:p1:99999;lr>", "<tel:+49301>"])
+def test_a_route_set_that_leads_nowhere_does_not_hold_the_call_up(bench: Bench, route: str) -> None:
+    alice, number, invite = dial_far(bench)
+    bench.answer(invite, 200, Record_Route=route)
+    assert alice.names() == ["CallAnswered"]
+    alice.uac.hang_up(number, bench.now)
+    bench.settle()
+    assert alice.last(CallOver).reason is EndReason.HUNG_UP
+    bench.advance(70)
+    assert alice.leftovers() == {}
+
+
 # in a call
 
 

@@ -171,3 +171,8 @@ def test_strict_router_takes_the_request_uri_and_the_target_goes_last() -> None:
     assert uri == "sip:bob@proxy1:5070;transport=udp"
     assert route == ["<sip:proxy2>", "<sip:proxy3;lr>", "<sip:user@remoteua>"]
     assert next_hop == uri
+
+
+@pytest.mark.parametrize("route", ["sip:p1:99999", "tel:+49301"])
+def test_route_that_leads_nowhere_is_the_next_hop_all_the_same(route: str) -> None:
+    assert addressing(TARGET, [f"<{route}>"]) == (TARGET, [f"<{route}>"], route)

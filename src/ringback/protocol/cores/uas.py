@@ -18,6 +18,7 @@ from ringback.protocol.cores.answers import Answers
 from ringback.protocol.cores.callee import CALLEE
 from ringback.protocol.cores.calls import ENDING, REASONS, Call, Calls, Input, State
 from ringback.protocol.cores.capabilities import SDP, Capabilities, accepts
+from ringback.protocol.cores.pending import Pending
 from ringback.protocol.cores.session import Action
 from ringback.protocol.cores.ua_events import (
     CallConfirmed,
@@ -50,19 +51,6 @@ if TYPE_CHECKING:
 NAME = "uas"
 Headers = Sequence[tuple[str, str]]
 MOST_CALLS = 1000  # at once, unless told otherwise: more are answered 486
-
-
-@final
-class Pending:
-    """A request that the user has and has not answered yet; ``contact`` is our Contact value where it came in."""
-
-    __slots__ = ("contact", "dialog", "request", "tag")
-
-    def __init__(self, request: Request, tag: str, contact: str, dialog: Dialog | None) -> None:
-        self.request = request
-        self.tag = tag
-        self.contact = contact
-        self.dialog = dialog
 
 
 @final
@@ -298,12 +286,13 @@ class UasCore:
         elif method == "OPTIONS":
             self._layer.respond(key, self._capabilities(event, tag), now)
         elif method == "INVITE":
+            dialog = dialogs.as_uas(request, tag)  # may find the request unreadable, so before anything is begun
             call = self._calls.begin(State.TRYING, is_caller=False)
+            call.dialog = dialog
             call.key = key
             call.tag = tag
             call.request = request
             call.contact = self._uac.contact(event.flow, request.uri_text)
-            call.dialog = dialogs.as_uas(request, tag)
             self._invited[key] = call
             self._events.append(CallOffered(call.number, request))
         else:

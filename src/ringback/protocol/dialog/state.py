@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from ringback.protocol.dialog.identity import DialogId, of_response
+from ringback.protocol.errors import RemoteProtocolError
 from ringback.protocol.message.uri import Uri
 
 if TYPE_CHECKING:
@@ -153,14 +154,18 @@ def addressing(target: str, route_set: list[str]) -> tuple[str, list[str], str]:
     """Request-URI, Route values and next hop URI of a request to ``target`` along a route set (§12.2.1.1, §8.1.2).
 
     Loose routing keeps the target in the Request-URI and goes to the first route. A first route without ``lr`` is a
-    strict router: it takes the Request-URI, and the target goes last in Route. Raises ``RemoteProtocolError`` if the
-    first route cannot be parsed.
+    strict router: it takes the Request-URI, and the target goes last in Route. A first route that is no SIP URI is
+    given back as the next hop: it is there that nothing can be sent to.
     """
     if not route_set:
         return target, [], target
-    first = Uri.parse(route_set[0][1:-1])
-    if first.lr:
-        return target, list(route_set), route_set[0][1:-1]
+    next_hop = route_set[0][1:-1]
+    try:
+        first = Uri.parse(next_hop)
+    except RemoteProtocolError:
+        return target, list(route_set), next_hop
+    if first.lr or not first.is_sip:
+        return target, list(route_set), next_hop
     # A method parameter and headers may not stand in a Request-URI (§19.1.1, table 1).
     params = {name: value for name, value in first.params.items() if name != "method"}
     strict = str(
