@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.cli.conftest import Run, Serving
+from tests.cli.conftest import RINGBACK, Run, Serving
 
 Serve = Callable[..., Serving]
 
@@ -48,6 +50,15 @@ def test_no_answer_is_3_after_the_timeout(run: Run) -> None:
         done = run("options", "-w", "200ms", f"127.0.0.1:{silent.getsockname()[1]}")
     assert done.returncode == 3
     assert "no answer" in done.stderr
+
+
+def test_an_interrupt_is_130(serve: Serve, environment: dict[str, str]) -> None:
+    command = [RINGBACK, "options", "-c", "100", serve("--open").address]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("200 OK")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
 
 
 def test_a_closed_port_is_3_at_once(run: Run) -> None:

@@ -16,7 +16,7 @@ from tests.cli.conftest import Run, Serving
 Serve = Callable[..., Serving]
 
 
-def ask(serving: Serving, method: str = "OPTIONS", uri: str = "") -> bytes:
+def ask(serving: Serving, method: str = "OPTIONS", uri: str = "", header: str = "") -> bytes:
     """Send one request from a plain socket; the answer."""
     host, _, port = serving.address.rpartition(":")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
@@ -27,7 +27,8 @@ def ask(serving: Serving, method: str = "OPTIONS", uri: str = "") -> bytes:
         phone.sendto(
             f"{method} {uri or f'sip:{serving.address}'} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bK{number}\r\n"
             f"Max-Forwards: 70\r\nFrom: <sip:a@other.test>;tag=1\r\nTo: <sip:bob@example.test>\r\n"
-            f"Call-ID: x{here}\r\nCSeq: 1 {method}\r\nContact: <sip:bob@{here}>\r\nContent-Length: 0\r\n\r\n".encode(),
+            f"Call-ID: x{here}\r\nCSeq: 1 {method}\r\nContact: <sip:bob@{here}>\r\n{header}"
+            "Content-Length: 0\r\n\r\n".encode(),
             (host, int(port)),
         )
         return phone.recv(65_535)
@@ -107,3 +108,19 @@ def test_shows_status_lines_replies_or_every_byte(serve: Serve) -> None:
     assert "OPTIONS sip:" in shown["-vvv"]
     frame = r"<--- received [0-9]+ bytes from UDP:127\.0\.0\.1:[0-9]+ to UDP:127\.0\.0\.1:[0-9]+ at [0-9:.]+ --->\n"
     assert re.search(frame, shown["-vvv"])
+
+
+def test_the_log_can_be_json_lines(serve: Serve) -> None:
+    serving = serve("--json", "--domain", "example.test")
+    challenge = ask(serving, "REGISTER", "sip:example.test").decode()
+    nonce = re.search(r'nonce="([^"]+)"', challenge)
+    assert nonce is not None
+    credentials = (
+        f'Digest username="mallory", realm="example.test", nonce="{nonce.group(1)}", uri="sip:example.test", '
+        'response="0", algorithm=SHA-256, qop=auth, nc=00000001, cnonce="x"'
+    )
+    assert b" 401 " in ask(serving, "REGISTER", "sip:example.test", f"Authorization: {credentials}\r\n")
+    records = [json.loads(line) for line in serving.end()[1].splitlines() if line.startswith("{")]
+    assert [(it["level"], it["logger"], it["message"]) for it in records] == [
+        ("WARNING", "ringback.server.auth", "authentication failed from 127.0.0.1 for 'mallory': unknown user")
+    ]

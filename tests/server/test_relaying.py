@@ -244,6 +244,20 @@ def test_an_ack_without_route_reaches_the_preferred_binding_only(bench: Bench) -
     bench(scenario)
 
 
+@pytest.mark.row("ACK-4", "REG-6", part="without a route of ours, by the Path of a binding")
+def test_an_ack_without_route_follows_the_path_of_the_binding(bench: Bench) -> None:
+    async def scenario(bench: ServerBench) -> None:
+        await bench.start()
+        edge, caller = bench.peer(2), bench.peer(3)
+        path = ("Path: <sip:10.0.0.2;lr>", "Supported: path")
+        await bench.ask(edge, 200, "REGISTER", f"sip:{DOMAIN}", "Contact: <sip:bob@192.168.0.9>", *path, to=BOB)
+        bench.send(caller, "ACK", BOB, to_tag="x")
+        ack = await edge.expect_request("ACK")
+        assert (ack.uri_text, ack.get("route")) == ("sip:bob@192.168.0.9", "<sip:10.0.0.2;lr>")
+
+    bench(scenario)
+
+
 @pytest.mark.row("FRK-2", part="through the server")
 def test_bindings_are_tried_by_q(bench: Bench) -> None:
     async def scenario(bench: ServerBench) -> None:
