@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ringback.errors import LocalProtocolError
@@ -8,7 +10,9 @@ from ringback.protocol.message.model import Request
 from ringback.protocol.routing.flow import Flow
 from ringback.protocol.routing.via import stamp
 from ringback.protocol.transaction.events import RequestReceived
+from ringback.protocol.transaction.key import ServerKey
 from ringback.protocol.transaction.layer import TableLimits, Timings
+from ringback.protocol.transaction.machine import ServerTransaction
 from tests.protocol.transaction.rig import OURS, TAG, THEIRS, Rig
 
 # Matching requests (§17.2.3)
@@ -401,6 +405,27 @@ def test_a_request_too_many_of_ours_fails_at_once() -> None:
 
 
 @pytest.mark.threat("T7")
+def test_a_flood_of_made_up_methods_does_not_make_cancel_dear() -> None:
+    rig = Rig()
+    for number in range(300):
+        rig.invite(f"MADEUP{number}", branch=f"z9hG4bKm{number}")
+    assert rig.layer.counts()["other_methods"] == 300
+    asked = []
+
+    class Counted(dict[ServerKey, ServerTransaction]):
+        def get(self, key: ServerKey, default: Any = None) -> Any:
+            asked.append(key)
+            return super().get(key, default)
+
+    rig.layer._servers = Counted(rig.layer._servers)
+    rig.receive(rig.request("CANCEL", "z9hG4bKm299"))
+    assert rig.lines[-1] == "SIP/2.0 200 OK"
+    assert len(asked) < 20
+    rig.advance(64)
+    assert rig.is_quiet()
+
+
+@pytest.mark.threat("T7")
 def test_a_burst_leaves_nothing_behind() -> None:
     rig = Rig()
     for number in range(50):
@@ -412,6 +437,7 @@ def test_a_burst_leaves_nothing_behind() -> None:
         "server_transactions": 100,
         "client_transactions": 100,
         "merges": 0,
+        "other_methods": 0,
         "timers": rig.layer.counts()["timers"],
     }
     rig.advance(64)

@@ -42,7 +42,7 @@ from ringback.protocol.transaction.events import (
 )
 from ringback.protocol.transaction.invite_client import InviteClient
 from ringback.protocol.transaction.invite_server import InviteServer
-from ringback.protocol.transaction.key import LEGACY, MAGIC_COOKIE, ClientKey, ServerKey
+from ringback.protocol.transaction.key import MAGIC_COOKIE, ClientKey, ServerKey
 from ringback.protocol.transaction.machine import (
     TERMINATED,
     ClientTransaction,
@@ -96,8 +96,9 @@ class TransactionLayer:
         self._outlet = Outlet(self._timers, timings)
         self._servers: dict[ServerKey, ServerTransaction] = {}
         self._clients: dict[ClientKey, ClientTransaction] = {}
-        # Living server transactions of methods that we do not know by name, for a CANCEL that means one of them.
-        self._others: dict[str, int] = {}
+        # Living server transactions of methods that we do not know by name, by their key without it, for a CANCEL that
+        # means one of them. By key, because to try every such method would let a flood of them make CANCEL dear.
+        self._others: dict[ServerKey, ServerKey] = {}
         # From the first question about merged requests on; a proxy never asks and never pays.
         self._merges: dict[tuple[str, ...], ServerKey] | None = None
         # One To tag for all our 503, so that the ACK to one is known and dropped without remembering the INVITE.
@@ -156,12 +157,14 @@ class TransactionLayer:
         servers = self._servers
         target = servers.get(cancelled_key(key, "INVITE"))
         if target is None:
-            for method in (*OTHER_METHODS, *self._others):
+            for method in OTHER_METHODS:
                 target = servers.get(cancelled_key(key, method))
                 if target is not None:
                     break
             else:
-                return False
+                target = servers.get(self._others.get(cancelled_key(key, ""), ()))
+                if target is None:
+                    return False
         if target.to_tag is None:
             target.to_tag = self._ids.tag()
         response = build_response(cancel, 200, to_tag=target.to_tag)
@@ -206,7 +209,7 @@ class TransactionLayer:
         else:
             server = NonInviteServer(key, request, back, user, to_tag)
             if method not in METHODS:
-                self._others[method] = self._others.get(method, 0) + 1
+                self._others[cancelled_key(key, "")] = key
         self._servers[key] = server
         if self._merges is not None:
             server.merge = merge_key(request)
@@ -349,11 +352,9 @@ class TransactionLayer:
         if transaction.merge is not None and merges is not None and merges.get(transaction.merge) == key:
             del merges[transaction.merge]
         if self._others:
-            method = key[1] if key[0] == LEGACY else key[2]
-            if method in self._others:
-                self._others[method] -= 1
-                if not self._others[method]:
-                    del self._others[method]
+            nameless = cancelled_key(key, "")
+            if self._others.get(nameless) == key:
+                del self._others[nameless]
 
     # What the caller asks
 
@@ -383,6 +384,7 @@ class TransactionLayer:
             "server_transactions": len(self._servers),
             "client_transactions": len(self._clients),
             "merges": 0 if self._merges is None else len(self._merges),
+            "other_methods": len(self._others),
             "timers": len(self._timers),
         }
 
