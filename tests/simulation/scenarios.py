@@ -1,16 +1,15 @@
 """The scenarios that run over many seeds, by name: ``make sim SEED=name:number`` replays one.
 
-A scenario is a coroutine function that takes a world; an entry is the scenario, or the scenario and its weather (FOUL
-unless told: 20 % loss, jitter, duplicates, reorder).
+A scenario is a coroutine function that takes a world; ``SCENARIOS`` has each with the weather it begins in.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from random import Random
 from typing import Any
 
-from ringback.errors import CallEnded, CallRejected, TransactionTimeout
 from ringback.protocol.message.build import build_request, build_response
 from ringback.protocol.routing.flow import Hop
 from ringback.protocol.transaction.events import (
@@ -20,12 +19,10 @@ from ringback.protocol.transaction.events import (
     TransactionTimedOut,
 )
 from ringback.runtime.stack import Stack
-from ringback.server.server import Server
-from ringback.server.settings import build
-from ringback.testing.invariants import check_trace
+from ringback.testing.simulation import FAIR, FOUL, Weather
 from ringback.testing.world import World
-from ringback.ua.call import Call
-from ringback.ua.user_agent import UserAgent
+from tests.simulation.invariants import check_office, check_registrations
+from tests.simulation.office import Office, Plan
 
 Scenario = Callable[[World], Coroutine[Any, Any, None]]
 
@@ -128,127 +125,54 @@ async def busy(world: World) -> None:
     await _each_has_one_outcome(world, "INVITE")
 
 
-# whole calls through a server
+# whole servers and phones
 
 
-DOMAIN = "example.test"
-DESKS = ("10.0.2.1", "10.0.2.2", "10.0.2.3")
-OFFER = "v=0\r\no=- 1 1 IN IP4 10.0.0.2\r\ns=-\r\nc=IN IP4 10.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
+async def office(world: World) -> None:
+    """Phones register, call a hunt group and each other, fork, answer, refuse, cancel and hang up; a fifth of all
+    packets is lost, and the seed decides how late, doubled and out of order the others are."""
+    conditions, draw = world.conditions, Random(f"{world.seed}/weather")
+    conditions.delay = draw.choice([0.001, 0.010, 0.010, 0.100])
+    conditions.jitter = draw.choice([0.0, 0.040, 0.040, 0.300])
+    conditions.duplicate = draw.choice([0.0, 0.05, 0.3])
+    conditions.reorder = draw.choice([0.0, 0.05, 0.3])
+    await attend(world)
 
 
-async def make_server(world: World) -> Server:
-    """An open server at SERVER, watched for leaks and closed with the world."""
-    host = world.host(SERVER)
-    settings = build(
-        {"listen": [f"udp:{SERVER}:5060"], "domains": [DOMAIN], "store": "sqlite::memory:", "open": True},
-    )
-    server = Server(settings, network=host, clock=host.clock, resolver=host, ids=host.ids)
-    await server.start()
-    world.watch("server", server.counts)
-    world.at_end(server.close)
-    return server
+async def races(world: World) -> None:
+    """The same with nothing lost: every message arrives, at moments drawn anew, so that those which cross each other
+    (CANCEL and 200, BYE and BYE, two 200s) do so in every order."""
+    conditions, draw = world.conditions, Random(f"{world.seed}/weather")
+    conditions.delay = draw.choice([0.0, 0.001, 0.010])
+    conditions.jitter = draw.choice([0.0, 0.010, 0.200, 0.450])
+    conditions.duplicate = draw.choice([0.0, 0.0, 0.5])
+    conditions.reorder = draw.choice([0.0, 0.3, 0.6])
+    await attend(world)
 
 
-async def make_phone(world: World, user: str, address: str) -> UserAgent:
-    """A phone of the domain, registered; under loss that may take more than one try."""
-    host = world.host(address)
-    phone = UserAgent(
-        f"sip:{user}@{DOMAIN}",
-        proxy=f"sip:{SERVER}",
-        listen=f"udp:{address}:5060",
-        sdp=OFFER,
-        network=host,
-        resolver=host,
-        clock=host.clock,
-        ids=host.ids,
-    )
-    await phone.start()
-    world.watch(f"{user} at {address}", phone.counts)
-    while True:
-        try:
-            await phone.register()
-        except TransactionTimeout:
-            continue
-        return phone
-
-
-def staff(world: World, desk: UserAgent) -> None:
-    """Someone at the desk who takes the call after a while, refuses it, lets it ring, or hangs up some time later."""
-    mood = world.random.choice(["answers", "answers", "answers", "is busy", "declines", "is away"])
-    rings_after, acts_after, talks = world.random.random(), world.random.random() * 6, world.random.random() * 10
-
-    @desk.on_call
-    async def take(call: Call) -> None:
-        await asyncio.sleep(rings_after)
-        await call.ring()
-        if mood == "is away":
-            await asyncio.sleep(240)  # then the phone stops ringing by itself, with 480
-            return
-        await asyncio.sleep(acts_after)
-        if mood == "answers":
-            await call.answer()
-            await asyncio.sleep(talks)
-            await call.hangup()
-        else:
-            await call.reject(486 if mood == "is busy" else 603)
-
-
-async def place(world: World, phone: UserAgent, outcomes: list[str]) -> None:
-    """Call the hunt group; give up, or talk and hang up. Files exactly one outcome."""
-    patience = world.random.choice([world.random.random() * 8, 60.0])
-    talks = world.random.random() * 10
-    call = phone.dial(f"sip:desk@{DOMAIN}")
+async def attend(world: World, plan: Plan | None = None) -> None:
+    """Run an office, to the plan or to the seed's own, and hold it against the invariants."""
+    here = Office(world, plan)
     try:
-        async with asyncio.timeout(patience):
-            await call.answered()
-    except TimeoutError as error:
-        if isinstance(error, TransactionTimeout):
-            outcomes.append("timed out")
-        else:
-            await call.cancel()
-            outcomes.append("gave up")
-    except CallRejected as error:
-        outcomes.append(f"rejected {error.status}")
-    except CallEnded:
-        outcomes.append("ended")
-    else:
-        outcomes.append("answered")
-        await asyncio.wait([asyncio.ensure_future(_end_of(call))], timeout=talks)
-        await call.hangup()
-    await call.ended
+        await here.work()
+        check_registrations(here)
+        await here.close_up()
+        check_office(here)
+    except Exception as error:
+        error.add_note(str(here.plan))
+        raise
 
 
-async def _end_of(call: Call) -> None:
-    await call.ended
+SCENARIOS: dict[str, tuple[Scenario, Weather]] = {
+    "options": (options, FOUL),
+    "busy": (busy, FOUL),
+    "office": (office, FOUL),
+    "races": (races, FAIR),
+}
 
-
-async def calls(world: World) -> None:
-    """Phones register, two callers ring three desks at once through the server; one desk wins, the others stop."""
-    await _hunt(world)
-
-
-async def cut_off(world: World) -> None:
-    """The same, while the way between the server and one of the phones is cut for a while."""
-    cut = world.random.choice([*DESKS, *CLIENTS])
-    begins = 5 + world.random.random() * 10
-    lasts = world.random.choice([world.random.random() * 5, world.random.random() * 100])
-    world.loop.call_later(begins, world.partition, SERVER, cut)
-    world.loop.call_later(begins + lasts, world.heal)
-    await _hunt(world)
-
-
-async def _hunt(world: World) -> None:
-    await make_server(world)
-    desks = [await make_phone(world, "desk", address) for address in DESKS]
-    callers = [await make_phone(world, f"caller{number}", address) for number, address in enumerate(CLIENTS)]
-    for desk in desks:
-        staff(world, desk)
-    outcomes: list[str] = []
-    placed = [asyncio.ensure_future(place(world, caller, outcomes)) for caller in callers]
-    await asyncio.gather(*placed)
-    assert len(outcomes) == len(callers), outcomes
-    await asyncio.sleep(300)
-    check_trace(world.trace)
-
-
-SCENARIOS = {scenario.__name__: scenario for scenario in (options, busy, calls, cut_off)}
+NAMES = {
+    **{f"10.0.1.{number}:5060": f"caller{number - 1}" for number in range(1, 10)},
+    f"{SERVER}:5060": "server",
+    **{f"10.0.2.{number}:5060": f"desk {number}" for number in range(1, 10)},
+}
+"""Who is at which address in the office, in the order in which a ladder shows them."""

@@ -79,11 +79,14 @@ def replay(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_the_replay_tool_prints_every_packet_of_a_seed() -> None:
-    done = replay("options:3")
+def test_the_replay_tool_draws_every_packet_of_a_seed() -> None:
+    done = replay("office:3")
     assert done.returncode == 0, done.stderr
-    assert "OPTIONS sip:" in done.stdout
-    assert re.search(r"seed 3 of options passed: \d+ packets", done.stdout)
+    assert re.search(r"00:00:0\d\.\d{6} .*│─+ INVITE \(SDP\) ─+>│", done.stdout)
+    assert "(lost)" in done.stdout
+    passed = re.search(r"seed 3 of office passed: (\d+) packets", done.stdout)
+    assert passed is not None
+    assert len(re.findall(r"^\d\d:\d\d:", done.stdout, re.MULTILINE)) == int(passed[1])
 
 
 def test_the_replay_tool_runs_every_scenario_with_a_bare_seed() -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import scenarios
 
 from ringback.testing.simulation import run_seeds
+from tests.simulation import scenarios
 
 SEEDS = range(200)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, final
 
+from ringback.testing.network import Packet
 from ringback.testing.world import QUIET_AFTER, World
 
 Scenario = Callable[[World], Coroutine[Any, Any, None]]
@@ -16,7 +17,14 @@ _TRACE_LINES = 400
 
 
 class SimulationFailed(AssertionError):  # noqa: N818 (an assertion, and reads as one)
-    """A scenario failed with a seed; the text has the seed, how to replay it, and the end of the trace."""
+    """A scenario failed with a seed; the text has the seed, how to replay it, and the end of the trace.
+
+    ``packets`` is the whole trace. Notes on the error that a scenario raised (``add_note``) are in the text.
+    """
+
+    def __init__(self, text: str, packets: list[Packet]) -> None:
+        super().__init__(text)
+        self.packets = packets
 
 
 @final
@@ -73,10 +81,11 @@ def run_seed(
             [
                 f"seed {seed} of {name} failed at {world.now:.3f} s: {type(error).__name__}: {error}",
                 f"replay: make sim SEED={name}:{seed}",
+                *getattr(error, "__notes__", ()),
                 *([] if show else lines),
             ]
         )
-        raise SimulationFailed(text) from error
+        raise SimulationFailed(text, world.trace) from error
     finally:
         if show:
             print(world.dump())
