@@ -56,6 +56,15 @@ def test_answers_options_that_has_no_hops_left(bench: Bench, target: str) -> Non
     bench(scenario)
 
 
+@pytest.mark.row("OPT-4", "PX-2")
+def test_options_that_comes_by_a_route_through_us_is_still_for_us(bench: Bench) -> None:
+    async def scenario(bench: ServerBench) -> None:
+        await bench.start("alice")
+        await bench.ask(bench.peer(2), 200, "OPTIONS", f"sip:{DOMAIN}", f"Route: <sip:{SERVER[0]};lr>")
+
+    bench(scenario)
+
+
 @pytest.mark.rfc("3261 8.2.2.3")
 def test_options_that_requires_an_extension_gets_420(bench: Bench) -> None:
     async def scenario(bench: ServerBench) -> None:

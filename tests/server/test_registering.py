@@ -119,6 +119,18 @@ def test_a_domain_that_is_not_ours_is_proxied_on(bench: Bench) -> None:
     bench(scenario)
 
 
+@pytest.mark.rfc("3261 16.3")
+@pytest.mark.rfc("4475 3.3.11")
+def test_a_register_for_us_has_arrived_however_few_hops_it_has_left(bench: Bench) -> None:
+    async def scenario(bench: ServerBench) -> None:
+        await bench.start()
+        await bench.register(bench.peer(2), "bob", max_forwards=0)
+        target, contact = f"sip:bob@{DOMAIN}", "Contact: <sip:bob@10.0.0.2>"
+        await bench.ask(bench.peer(3), 200, "REGISTER", target, contact, "Proxy-Require: anything")
+
+    bench(scenario)
+
+
 @pytest.mark.row("REG-7")
 def test_a_body_is_tolerated(bench: Bench) -> None:
     async def scenario(bench: ServerBench) -> None:

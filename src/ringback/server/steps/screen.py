@@ -30,6 +30,9 @@ class Screen:
     async def __call__(self, exchange: Exchange) -> Verdict:
         """Sets ``admission``, ``destination``, ``within_dialog`` and, for a user of ours, ``aor``."""
         request = exchange.request
+        if self._is_ours_to_answer(request):
+            exchange.destination = Destination.SELF
+            return Verdict.NEXT
         admission = exchange.admission = self._admit(request, exchange.flow)
         if admission.refusal is not None:
             return exchange.refuse(admission.refusal.status, admission.refusal.headers)
@@ -45,3 +48,13 @@ class Screen:
             exchange.destination = Destination.LOCAL
             exchange.aor = self._domains.address_of_record(uri)
         return Verdict.NEXT
+
+    def _is_ours_to_answer(self, request: Request) -> bool:
+        """Whether we are the UAS, as the Request-URI alone tells: what only a proxy checks is then not looked at.
+
+        A REGISTER with a user part is taken as well, though §10.2 forbids it: too many phones send one.
+        """
+        if "route" in request.names:
+            return False
+        uri = request.uri
+        return self._domains.owns(uri) and (not uri.user or request.method == "REGISTER")
