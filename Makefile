@@ -25,7 +25,7 @@ peers:
 
 test: setup peers ## everything: the core with its branch coverage, then the rest, foreign peers included
 	@status=0; \
-	$(PY) -m pytest tests/protocol -n $(JOBS) --cov --cov-report=term-missing:skip-covered || status=1; \
+	$(PY) -m pytest tests/protocol -n $(JOBS) --cov --cov-report=term-missing:skip-covered --cov-fail-under=100 || status=1; \
 	$(PY) -m pytest tests --ignore=tests/protocol -n $(JOBS) || status=1; \
 	exit $$status
 
