@@ -119,3 +119,23 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+@pytest.mark.row("REG-10", part="no plaintext passwords stored")
+def test_a_user_is_added_by_ha1_and_no_password_is_asked_for(run: Run, tmp_path: Path) -> None:
+    ha1 = compute_ha1("SHA-256", "alice", "example.test", PASSWORD)
+    added = run("user", "add", NAME, "--ha1", f"SHA-256:{ha1.upper()}", "--ha1", "0" * 32)
+    assert (added.returncode, added.stdout) == (0, f"added sip:{NAME}\n")
+    with SqliteStore(str(tmp_path / "ringback.db")) as store:
+        assert store.ha1("alice", "example.test", "SHA-256") == ha1
+        assert store.ha1("alice", "example.test", "MD5") == "0" * 32
+    assert run("user", "passwd", NAME, "--ha1", f"MD5:{'1' * 32}").returncode == 0
+    with SqliteStore(str(tmp_path / "ringback.db")) as store:
+        assert store.ha1("alice", "example.test", "SHA-256") is None
+
+
+@pytest.mark.parametrize("value", ["", "0" * 31, "0" * 64, "x" * 32, f"SHA-1:{'0' * 40}", f"SHA-256:{'0' * 32}"])
+def test_an_ha1_of_the_wrong_form_is_refused_with_what_was_expected(run: Run, value: str) -> None:
+    refused = run("user", "add", NAME, "--ha1", value)
+    assert refused.returncode == 2
+    assert "expected [ALGORITHM:]HEX" in refused.stderr

@@ -22,6 +22,12 @@ Config = Annotated[Path | None, typer.Option("--config", help="Settings file.")]
 Store = Annotated[str | None, typer.Option("--store", help="Where users are kept: sqlite:FILE.")]
 Domain = Annotated[str | None, typer.Option("--domain", help="The user's domain. Default: the first of the settings.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+Ha1 = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ha1", help="H(user:realm:password) in hex instead of a password; SHA-256:HEX for another than MD5."
+    ),
+]
 Name = Annotated[str, typer.Argument(help="alice, alice@example.test or sip:alice@example.test")]
 
 
@@ -49,6 +55,23 @@ def split_name(name: str, domain: str | None, settings: Settings) -> tuple[str, 
     return user, written.lower()
 
 
+def read_proof(ha1: list[str]) -> str | dict[str, str]:
+    """What proves the user: the HA1 given as ``[ALGORITHM:]HEX``, else a password."""
+    from ringback.protocol.auth.digest import BASE_ALGORITHMS
+
+    if not ha1:
+        return read_password()
+    proof = {}
+    for text in ha1:
+        name, colon, value = text.rpartition(":")
+        algorithm = name if colon else "MD5"
+        size = {"MD5": 32}.get(algorithm, 64)
+        if algorithm not in BASE_ALGORITHMS or len(value) != size or not set(value.lower()) <= set("0123456789abcdef"):
+            fail("--ha1: expected [ALGORITHM:]HEX, " + " or ".join(BASE_ALGORITHMS) + "; 32 digits for MD5, else 64")
+        proof[algorithm] = value.lower()
+    return proof
+
+
 def read_password() -> str:
     """From ``$RINGBACK_PASSWORD``, or typed twice without being shown."""
     password = os.environ.get("RINGBACK_PASSWORD")
@@ -60,14 +83,21 @@ def read_password() -> str:
 
 
 @app.command("add")
-def add(name: Name, config: Config = None, store: Store = None, domain: Domain = None, as_json: Json = False) -> None:
-    """Add a user. The password comes from a prompt or $RINGBACK_PASSWORD."""
+def add(
+    name: Name,
+    config: Config = None,
+    store: Store = None,
+    domain: Domain = None,
+    ha1: Ha1 = None,
+    as_json: Json = False,
+) -> None:
+    """Add a user. The password comes from a prompt or $RINGBACK_PASSWORD, unless --ha1 is given."""
     settings, open_ = open_store(config, store)
     user, where = split_name(name, domain, settings)
     with open_ as users:
         if users.exists(user, where):
             fail(f"there is a user {user} in {where} already")
-        added = users.add_user(user, where, read_password(), settings.auth.realm)
+        added = users.add_user(user, where, read_proof(ha1 or []), settings.auth.realm)
     if as_json:
         print_json({"user": added.username, "domain": added.domain, "realm": added.realm, "aor": added.aor})
         return
@@ -111,14 +141,14 @@ def list_users(config: Config = None, store: Store = None, as_json: Json = False
 
 
 @app.command("passwd")
-def passwd(name: Name, config: Config = None, store: Store = None, domain: Domain = None) -> None:
-    """Give a user a new password, from a prompt or $RINGBACK_PASSWORD."""
+def passwd(name: Name, config: Config = None, store: Store = None, domain: Domain = None, ha1: Ha1 = None) -> None:
+    """Give a user a new password, from a prompt or $RINGBACK_PASSWORD, or a new --ha1."""
     settings, open_ = open_store(config, store)
     user, where = split_name(name, domain, settings)
     with open_ as users:
         if not users.exists(user, where):
             fail(f"there is no user {user} in {where}")
-        users.set_password(user, where, read_password())
+        users.set_password(user, where, read_proof(ha1 or []))
     console().print(f"changed sip:{user}@{where}")
 
 

@@ -112,7 +112,8 @@ class Server:
         simulated = clock is not None
         self._network = network or SystemNetwork()
         self._ids = ids or SystemIds()
-        self._secret = _secret(settings, self._ids)
+        self.store = SqliteStore(settings.database, synchronous="FULL" if settings.synchronous == "full" else "NORMAL")
+        self._secret = _secret(settings, self.store, self._ids)
         timers = settings.timers
         self.stack = Stack(
             network=self._network,
@@ -125,7 +126,6 @@ class Server:
             secret=_derived(self._secret, b"tags"),
         )
         self._answering = Answering(self.stack.layer, self.stack.stateless_tags, settings.server_name)
-        self.store = SqliteStore(settings.database, synchronous="FULL" if settings.synchronous == "full" else "NORMAL")
         # A simulation has no threads, and what is only in memory has nothing to carry over.
         self._checkpointer = None if simulated or settings.database == ":memory:" else Checkpointer(settings.database)
         self._local = LocalNames(bare(name) for name in settings.domains)
@@ -258,7 +258,7 @@ class Server:
                 _derived(self._secret, b"nonces"),
                 algorithms=auth.algorithms,
                 nonce_lifetime=auth.nonce_lifetime,
-                not_before=self._started_at if auth.secret is not None else 0.0,
+                not_before=self._started_at,
                 is_local=domains.owns,
             )
         return found
@@ -343,10 +343,17 @@ def _log_context(event: object, now: float) -> None:
     logger.debug("%r", event)
 
 
-def _secret(settings: Settings, ids: Ids) -> bytes:
-    """The server's secret: from the settings, else new (four tags hold 256 random bits)."""
-    text = settings.auth.secret or "".join(ids.tag() for _ in range(4))
-    return blake2b(text.encode(), digest_size=32).digest()
+def _secret(settings: Settings, store: SqliteStore, ids: Ids) -> bytes:
+    """The server's secret: from the settings, else the store's, made at its first start (four tags: 256 random bits).
+
+    It outlives the process because calls do: a BYE must find its way after a restart.
+    """
+    text = settings.auth.secret
+    if text is not None:
+        return blake2b(text.encode(), digest_size=32).digest()
+    secret = store.secret("server", lambda: blake2b("".join(ids.tag() for _ in range(4)).encode()).digest()[:32])
+    store.commit()
+    return secret
 
 
 def _derived(secret: bytes, purpose: bytes) -> bytes:

@@ -88,7 +88,7 @@ class AuthSettings(Section):
     realm: str | None = None  # None: the first domain
     algorithms: list[str] = msgspec.field(default_factory=lambda: ["SHA-256", "MD5"])  # preferred first
     nonce_lifetime: Positive = 300.0  # seconds; an older nonce is answered stale=true
-    secret: str | None = None  # None: a new one at each start; nonces and Record-Route tokens end with the process
+    secret: str | None = None  # None: one that the store keeps; it marks nonces and Record-Route values as ours
 
     def __post_init__(self) -> None:
         if not self.algorithms:

@@ -122,3 +122,23 @@ def test_what_a_name_holds_is_data(store: SqliteStore) -> None:
     store.add_user(name, "example.test", "p")
     assert store.ha1("y' OR '1'='1", "example.test", "MD5") is None
     assert store.remove_user(name, "example.test")
+
+
+@pytest.mark.row("REG-10")
+def test_an_ha1_is_kept_as_given_and_replaces_what_was_there(store: SqliteStore) -> None:
+    user = store.add_user("alice", "example.test", {"MD5": "0" * 32})
+    assert user.algorithms == ("MD5",)
+    assert store.ha1("alice", "example.test", "MD5") == "0" * 32
+    assert store.ha1("alice", "example.test", "SHA-256") is None
+    store.set_password("alice", "example.test", {"SHA-256": "1" * 64})
+    assert store.ha1("alice", "example.test", "MD5") is None
+    assert store.ha1("alice", "example.test", "SHA-256") == "1" * 64
+
+
+def test_a_secret_is_made_once_and_outlives_the_process(path: str) -> None:
+    with SqliteStore(path) as store:
+        assert store.secret("server", lambda: b"first") == b"first"
+        assert store.secret("server", lambda: b"second") == b"first"
+        assert store.secret("other", lambda: b"third") == b"third"
+    with SqliteStore(path) as store:
+        assert store.secret("server", lambda: b"fourth") == b"first"

@@ -16,7 +16,7 @@ context manager.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, final
 
 from ringback.protocol.errors import StoreError
@@ -98,14 +98,24 @@ class UserStore(Transactions, Protocol):
     def aor_of(self, username: str, realm: str) -> str | None:
         """The address-of-record that these credentials own, None for an unknown user (RFC 3261 §10.3 step 4)."""
 
-    def add_user(self, username: str, domain: str, password: str, realm: str | None = None) -> User:
-        """Add a user, with HA1 for every algorithm known. ``realm`` None: the domain. StoreError when there already."""
+    def add_user(self, username: str, domain: str, password: str | Mapping[str, str], realm: str | None = None) -> User:
+        """Add a user. ``realm`` None: the domain. StoreError when there already.
 
-    def set_password(self, username: str, domain: str, password: str) -> None:
-        """Give a user a new password. StoreError when there is no such user."""
+        ``password`` gives an HA1 for every algorithm known; a mapping of algorithm to HA1 is kept as it is.
+        """
+
+    def set_password(self, username: str, domain: str, password: str | Mapping[str, str]) -> None:
+        """Replace what proves a user, as in ``add_user``. StoreError when there is no such user."""
 
     def remove_user(self, username: str, domain: str) -> bool:
         """Remove a user with its bindings. False when there is no such user."""
 
     def users(self) -> list[User]:
         """All users, by domain and name."""
+
+
+class SecretStore(Transactions, Protocol):
+    """Random keys that outlive the process. All raise StoreBusy or StoreError."""
+
+    def secret(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """The secret of that name; the first call ever makes it. Durable after ``commit``."""

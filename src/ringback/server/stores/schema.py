@@ -14,6 +14,7 @@ from ringback.protocol.errors import StoreError
 #   order of the values is that of Binding's constructor without the aor; new values go to the end, with a default.
 #   latest: when the last of them expires, epoch seconds.
 # account: who has an address-of-record here. credential: what proves it, H(username:realm:password) per algorithm.
+# secret: random keys that must outlive the process, such as the one that marks our Record-Route values.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         "CREATE TABLE location (aor TEXT PRIMARY KEY NOT NULL, latest REAL NOT NULL, bindings TEXT NOT NULL)"
@@ -23,6 +24,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE credential (username TEXT NOT NULL, realm TEXT NOT NULL, algorithm TEXT NOT NULL,"
         " ha1 TEXT NOT NULL, PRIMARY KEY (username, realm, algorithm)) WITHOUT ROWID",
     ),
+    ("CREATE TABLE secret (name TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID",),
 )
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from types import TracebackType
 from typing import Any, Literal, final
@@ -278,7 +278,7 @@ class SqliteStore:
             return None
         return None if row is None else row[0]
 
-    def add_user(self, username: str, domain: str, password: str, realm: str | None = None) -> User:
+    def add_user(self, username: str, domain: str, password: str | Mapping[str, str], realm: str | None = None) -> User:
         """Add a user. ``realm`` None: the domain. Raises StoreError when the name is taken in the domain or realm."""
         domain = ascii_lower(domain)
         realm = domain if realm is None else realm
@@ -290,13 +290,13 @@ class SqliteStore:
         if taken is not None:
             raise StoreError(f"there is a user {username} in {domain} or in the realm {realm} already")
         self._write("INSERT INTO account VALUES (?, ?, ?, ?)", (aor, username, domain, realm))
-        self._store_password(username, realm, password)
-        return User(username, domain, realm, aor, tuple(sorted(BASE_ALGORITHMS)))
+        algorithms = self._store_proof(username, realm, password)
+        return User(username, domain, realm, aor, algorithms)
 
-    def set_password(self, username: str, domain: str, password: str) -> None:
-        """Give a user a new password. Raises StoreError when there is no such user."""
+    def set_password(self, username: str, domain: str, password: str | Mapping[str, str]) -> None:
+        """Replace what proves a user. Raises StoreError when there is no such user."""
         self.begin()
-        self._store_password(username, self._account(username, domain)[1], password)
+        self._store_proof(username, self._account(username, domain)[1], password)
 
     def remove_user(self, username: str, domain: str) -> bool:
         """Remove a user, its credentials and its bindings. False when there is no such user."""
@@ -330,10 +330,27 @@ class SqliteStore:
             raise StoreError(f"there is no user {username} in {domain}")
         return row
 
-    def _store_password(self, username: str, realm: str, password: str) -> None:
-        for algorithm in BASE_ALGORITHMS:
-            ha1 = compute_ha1(algorithm, username, realm, password)
-            self._write("INSERT OR REPLACE INTO credential VALUES (?, ?, ?, ?)", (username, realm, algorithm, ha1))
+    def _store_proof(self, username: str, realm: str, password: str | Mapping[str, str]) -> tuple[str, ...]:
+        """Replace the HA1 of a user, all of them: an old one must prove nothing any more. Returns the algorithms."""
+        if isinstance(password, str):
+            password = {name: compute_ha1(name, username, realm, password) for name in BASE_ALGORITHMS}
+        self._write("DELETE FROM credential WHERE username = ? AND realm = ?", (username, realm))
+        for algorithm, ha1 in password.items():
+            self._write("INSERT INTO credential VALUES (?, ?, ?, ?)", (username, realm, algorithm, ha1))
+        return tuple(sorted(password))
+
+    # Secrets ----------------------------------------------------------------------------------------------------
+
+    def secret(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """The secret of that name; the first call ever makes it, and other processes get the same."""
+        sql = "SELECT value FROM secret WHERE name = ?"
+        row = self._read(sql, (name,)).fetchone()
+        if row is None:
+            self.begin()
+            self._write("INSERT OR IGNORE INTO secret VALUES (?, ?)", (name, make()))
+            row = self._read(sql, (name,)).fetchone()
+        value: bytes = row[0]
+        return value
 
     # Ends -------------------------------------------------------------------------------------------------------
 
