@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,11 +23,14 @@ RUN = "import sys; from ringback.cli.main import run; sys.exit(run())"
 
 
 def started(command: list[str], cwd: Path, stack: ExitStack) -> Popen[str]:
-    """A process whose output can be read line by line as it comes, ended with the test."""
+    """A process whose output can be read line by line as it comes; ended with the test, or when patience is."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = Popen(command, cwd=cwd, env=environment, stdout=PIPE, stderr=subprocess.STDOUT, text=True)
     stack.enter_context(process)
     stack.callback(process.kill)
+    watchdog = threading.Timer(PATIENCE, process.kill)  # whoever waits for a line gets an empty one then
+    watchdog.start()
+    stack.callback(watchdog.cancel)
     return process
 
 
