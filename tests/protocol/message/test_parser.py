@@ -259,8 +259,9 @@ def test_holds_a_message_to_its_limits():
     assert refusal(INVITE + b"x" * 66000).status == 513
     assert refusal(INVITE, Limits(body=4)).status == 413
     assert refusal(INVITE, Limits(message=100)).status == 513
-    vias = INVITE.replace(b"\r\nMax", b"\r\nVia: SIP/2.0/UDP a" + b", SIP/2.0/UDP b" * 126 + b"\r\nMax", 1)
-    assert refusal(vias).header == "Via"
+    for separator in (b", ", b"\r\nVia: "):
+        vias = INVITE.replace(b"\r\nVia: ", b"\r\nVia: " + b"SIP/2.0/UDP b%s" % separator * 128, 1)
+        assert refusal(vias).header == "Via"
     for name in ("Contact", "Route", "Record-Route"):
         many = with_header(f"{name}: <sip:a@b>" + ",<sip:a@b>" * 260)
         error = refusal(many)

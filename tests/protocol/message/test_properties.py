@@ -82,7 +82,7 @@ def exercise(data: bytes) -> None:
         if isinstance(message, Request):
             parse_message(build_error(error, message, "t").to_bytes())
     else:
-        assert not [name for name in ("vias", "from_", "to", "cseq", "call_id") if values[name].startswith("error")]
+        assert not [name for name in ("top_via", "from_", "to", "cseq", "call_id") if values[name].startswith("error")]
         if isinstance(message, Request):
             again = parse_message(build_response(message, 200, to_tag="t").to_bytes())
             assert again.get_all("via") == message.get_all("via")

@@ -68,7 +68,7 @@ class Headers:
         self._typed = {}
         first = dict(zip(names, lines))  # noqa: B905 (strict costs a tenth of a parse)
         if len(first) != len(names):
-            first = dict(zip(reversed(names), reversed(lines), strict=True))
+            first = dict(zip(names[::-1], lines[::-1]))  # noqa: B905 - from the end, so that the first of several stays
         self._first = first
 
     def has(self, name: str) -> bool:
@@ -110,7 +110,7 @@ class Headers:
         if first is None:
             return []
         names = self.names
-        if len(names) == len(self._first):
+        if len(names) == len(self._first) or names.count(key) == 1:
             return [first]
         return [line for at, line in enumerate(self.lines) if names[at] == key]
 

@@ -16,11 +16,24 @@ from ringback.protocol.errors import LocalProtocolError, RemoteProtocolError
 from ringback.protocol.grammar import ascii_lower, is_call_id, is_token, parse_uint, unfold
 from ringback.protocol.message.headers import Headers, check_text, split_line
 from ringback.protocol.message.headers import make_line as make_line
+from ringback.protocol.message.kept import Kept
 from ringback.protocol.message.registry import KEYS, STATUS, display_name, header_key
 from ringback.protocol.message.uri import Uri
-from ringback.protocol.message.values import CSeq, NameAddr, Via, seconds
+from ringback.protocol.message.values import CSeq, NameAddr, Via, kept_addresses, kept_cseqs, seconds
 
 MAX_FORWARDS = 255  # RFC 3261 §20.22
+
+# Every value as nearly everybody writes it, so that reading one is a look-up.
+USUAL_MAX_FORWARDS = {f"Max-Forwards: {hops}": hops for hops in range(MAX_FORWARDS + 1)}
+
+
+def _read_call_id(line: str) -> str | None:
+    """The value of a whole line that has no folds and is well-formed, else None."""
+    value = line.partition(":")[2].strip(" \t")
+    return value if is_call_id(value) else None
+
+
+kept_call_ids: Kept[str | None] = Kept(_read_call_id, 4096)
 
 
 def _missing(key: str, message: Message) -> NoReturn:
@@ -95,7 +108,7 @@ class Message(Headers):
         line = self._first.get(key)
         if line is None:
             _missing(key, self)
-        address = NameAddr.read(line)
+        address = kept_addresses[line]
         if address is None:
             try:
                 address = NameAddr.parse(unfold(line.partition(":")[2]).strip(" \t"), display_name(key))
@@ -156,8 +169,8 @@ class Message(Headers):
             line = self._first.get("call-id")
             if line is None:
                 _missing("call-id", self)
-            cached = line.partition(":")[2].strip(" \t")
-            if not is_call_id(cached):
+            cached = kept_call_ids[line]
+            if cached is None:
                 cached = unfold(line.partition(":")[2]).strip(" \t")
                 if not is_call_id(cached):
                     raise RemoteProtocolError("bad Call-ID", header="Call-ID", clause="RFC 3261 §20.8", message=self)
@@ -173,7 +186,7 @@ class Message(Headers):
             line = self._first.get("cseq")
             if line is None:
                 _missing("cseq", self)
-            cached = CSeq.read(line)
+            cached = kept_cseqs[line]
             if cached is None:
                 try:
                     cached = CSeq.parse(unfold(line.partition(":")[2]).strip(" \t"))
@@ -195,7 +208,7 @@ class Message(Headers):
         if cached is None:
             cached = []
             for line in self._lines(key):
-                address = NameAddr.read(line)
+                address = kept_addresses[line]
                 if address is not None:
                     cached.append(address)
                     continue
@@ -216,10 +229,9 @@ class Message(Headers):
             line = self._first.get("contact")
             if line is None:
                 return []
-            address = NameAddr.read(line)
-            if address is None or len(self.names) != len(self._first):
-                return [] if self.contact_is_star else self.addresses("contact")
-            self._typed["contact"] = cached = [address]
+            if "*" in line and self.contact_is_star:
+                return []
+            return self.addresses("contact")
         found: list[NameAddr] = cached
         return found
 
@@ -252,9 +264,9 @@ class Message(Headers):
         line = self._first.get("max-forwards")
         if line is None:
             return None
-        value = line.partition(":")[2].strip(" \t")
-        if len(value) < 3 and value.isdigit() and value.isascii():
-            return int(value)
+        hops = USUAL_MAX_FORWARDS.get(line)
+        if hops is not None:
+            return hops
         value = unfold(line.partition(":")[2]).strip(" \t")
         if value.isascii() and value.isdigit() and (len(value) > 20 or int(value) > MAX_FORWARDS):
             return None

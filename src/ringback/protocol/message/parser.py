@@ -18,8 +18,9 @@ from typing import NoReturn, final
 
 from ringback.protocol.errors import RemoteProtocolError
 from ringback.protocol.grammar import has_bare_nul, is_token, unfold
-from ringback.protocol.message.model import Request, Response
+from ringback.protocol.message.model import USUAL_MAX_FORWARDS, Request, Response, kept_call_ids
 from ringback.protocol.message.registry import KEYS, METHODS, display_name, header_key
+from ringback.protocol.message.values import kept_addresses
 
 
 @final
@@ -27,8 +28,8 @@ class Limits:
     """What a message may measure, in bytes of the wire unless said otherwise. Past them it is refused.
 
     ``start_line``: 414 for a request (§21.4.12). ``message``: 513 (§21.5.7). ``body``: 413 (§21.4.11). ``header_line``
-    (one field with its folds), ``header_count`` (lines), ``via_count`` and ``value_count`` (values of any other list
-    that the door check reads): 400.
+    (one field with its folds), ``header_count`` (lines), ``via_count`` (Via lines, and values in the first of them) and
+    ``value_count`` (values of any other list that the door check reads): 400.
     """
 
     __slots__ = ("body", "header_count", "header_line", "least", "message", "start_line", "value_count", "via_count")
@@ -273,18 +274,17 @@ _AT_MOST_ONCE = frozenset(
 def validate(message: Request | Response, limits: Limits = DEFAULT_LIMITS) -> None:
     """The check at the door: what passes can be routed, matched and answered.
 
-    Mandatory headers are there, single ones once (§7.3.1, §8.1.1); CSeq names the request's method (§8.1.1.5); Via,
-    From, To, Call-ID, CSeq, Max-Forwards, Contact, Route, Record-Route and the Request-URI are well-formed. Raises
+    Mandatory headers are there, single ones once (§7.3.1, §8.1.1); CSeq names the request's method (§8.1.1.5); the
+    top Via, From, To, Call-ID, CSeq, Max-Forwards, Contact, Route, Record-Route and the Request-URI are well-formed.
+    Lower Via lines are other elements' business, and nobody's reason to refuse (§16.3 item 1). Raises
     ``RemoteProtocolError`` with ``message`` set: 400, or 501 for a method that nobody registered when CSeq has another.
     """
     first = message._first
-    names = message.names
-    for key in _MANDATORY:
-        if key not in first:
-            _complain(message, "no", key, "RFC 3261 §8.1.1")
-    if "via" not in first:
-        _complain(message, "no", "via", "RFC 3261 §8.1.1")
-    if len(first) != len(names):
+    if not ("via" in first and "from" in first and "to" in first and "call-id" in first and "cseq" in first):
+        key = next(key for key in (*_MANDATORY, "via") if key not in first)
+        _complain(message, "no", key, "RFC 3261 §8.1.1")
+    several = len(first) != len(message.names)
+    if several:
         _check_once(message)
     cseq = message.cseq
     if isinstance(message, Request):
@@ -300,14 +300,18 @@ def validate(message: Request | Response, limits: Limits = DEFAULT_LIMITS) -> No
             raise RemoteProtocolError(
                 "headers in the Request-URI", header="Request-URI", clause="RFC 3261 §19.1.1", message=message
             )
-        _read(message.max_forwards)
-    vias = message.vias
-    if len(vias) > limits.via_count:
+        if "max-forwards" in first and first["max-forwards"] not in USUAL_MAX_FORWARDS:
+            _read(message.max_forwards)
+    if ("," in first["via"] or several) and _count_vias(message) > limits.via_count:
         _complain(message, "too many", "via", "RFC 3261 §21.4.1")
-    branch = vias[0].branch
+    branch = message.top_via.branch
     if branch is not None and len(branch) == 7 and branch.lower() == "z9hg4bk":
         _complain(message, "a branch that is the bare cookie in", "via", "RFC 3261 §8.1.1.7")
-    _read(message.call_id, message.from_, message.to)
+    # The usual form is one look-up; any other is read by the whole grammar, or refused.
+    typed = message._typed
+    typed["call-id"] = kept_call_ids[first["call-id"]] or message.call_id
+    typed["from"] = kept_addresses[first["from"]] or message.from_
+    typed["to"] = kept_addresses[first["to"]] or message.to
     if "contact" in first and len(message.contacts) > limits.value_count:
         _complain(message, "too many", "contact", "RFC 3261 §21.4.1")
     if "route" in first and len(message.routes) > limits.value_count:
@@ -320,7 +324,13 @@ def _read(*values: object) -> None:
     """The values are in order: reading them has shown it."""
 
 
+def _count_vias(message: Request | Response) -> int:
+    return len(message.vias) if "," in message._first["via"] else message.names.count("via")
+
+
 def _check_once(message: Request | Response) -> None:
+    if message.names.count("via") - 1 == len(message.names) - len(message._first):
+        return  # nothing but Via occurs twice
     seen = set()
     for key in message.names:
         if key in seen and key in _AT_MOST_ONCE:

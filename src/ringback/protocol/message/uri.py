@@ -15,6 +15,7 @@ from ringback.protocol.grammar import (
     split_hostport,
     unescape,
 )
+from ringback.protocol.message.kept import Kept
 
 # scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
@@ -82,6 +83,10 @@ class Uri:
         A non-sip URI is only checked for its scheme and for white space. A SIP URI must have at most one ``@``, a
         host, a port from 1 to 65535, no empty and no repeated parameter, and no broken escape.
         """
+        return _kept[text]
+
+    @staticmethod
+    def _read(text: str) -> Uri:
         found = _match_plain(text)
         if found is None:
             return Uri._parse(text)
@@ -251,6 +256,9 @@ class Uri:
             if name in theirs and ascii_lower(value or "") != ascii_lower(theirs[name] or ""):
                 return False
         return _headers(self.headers) == _headers(other.headers)
+
+
+_kept: Kept[Uri] = Kept(Uri._read, 8192)
 
 
 def _plain(text: str | None) -> str | None:

@@ -17,6 +17,7 @@ from ringback.protocol.grammar import (
     split_unquoted,
     unquote,
 )
+from ringback.protocol.message.kept import Kept
 from ringback.protocol.message.parameters import format_params, is_clean, parse_params
 from ringback.protocol.message.registry import METHODS
 from ringback.protocol.message.uri import Uri
@@ -230,9 +231,12 @@ class NameAddr:
         params: dict[str, str | None] = {} if tag is None else {"tag": tag}
         if rest and (";tag" in rest or not _plain_params(params, rest)):
             return None
-        if words is not None:
-            quoted = words.rstrip(" ")
-        return NameAddr(uri_text, quoted, params)
+        address = NameAddr.__new__(NameAddr)
+        address.display = quoted if words is None else words.rstrip(" ")
+        address.uri_text = uri_text
+        address.params = params
+        address._uri = None
+        return address
 
     # name-addr = [ display-name ] LAQUOT addr-spec RAQUOT ; display-name = *( token LWS ) / quoted-string
     @staticmethod
@@ -395,3 +399,9 @@ class Credentials:
 
 
 Challenge = Credentials  # the same form the other way
+
+
+# Whole header lines in plain form, and their values; None for another form. Via is not among them: its branch is new
+# in each transaction, and ``routing.via.stamp`` writes into it.
+kept_addresses: Kept[NameAddr | None] = Kept(NameAddr.read, 8192)
+kept_cseqs: Kept[CSeq | None] = Kept(CSeq.read, 1024)

@@ -92,7 +92,7 @@ def preprocess(request: Request, flow: Flow, local: LocalNames, secret: bytes) -
                 uri = request.uri
         if uri.params.get("maddr"):
             _strip_maddr(request, uri, flow, local)
-    if "route" in request.names:
+    if "route" in request._first:
         for value in request.routes:
             route = value.uri
             if not local.owns(route):
@@ -109,7 +109,7 @@ def next_hop_uri(request: Request) -> Uri:
     When the top Route value is a strict router (no ``lr``), the request is rewritten in place for it: the Request-URI
     becomes the last Route value, and the top one the Request-URI.
     """
-    if "route" not in request.names:
+    if "route" not in request._first:
         return request.uri
     first = request.routes[0]
     if first.uri.lr:
@@ -121,7 +121,7 @@ def next_hop_uri(request: Request) -> Uri:
 
 
 def _undo_strict_route(request: Request) -> None:
-    if "route" not in request.names:
+    if "route" not in request._first:
         return  # nothing behind us: the request is for ourselves
     last = request.routes[-1].uri_text
     values = request.values("route")[:-1]

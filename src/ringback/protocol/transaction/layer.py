@@ -365,6 +365,8 @@ class TransactionLayer:
     def poll(self) -> list[Event]:
         """The events since the last call, in order."""
         events = self._outlet.events
+        if not events:
+            return []
         self._outlet.events = []
         return events
 

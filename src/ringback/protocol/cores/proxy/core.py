@@ -211,7 +211,9 @@ class ProxyCore:
 
     def poll(self) -> list[object]:
         """``Locate`` questions and ``ContextDone`` reports since the last call, in order."""
-        events = self._events[:]
+        if not self._events:
+            return []
+        events = self._events[:]  # the list itself is the machine's too
         self._events.clear()
         return events
 

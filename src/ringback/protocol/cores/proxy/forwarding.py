@@ -73,7 +73,7 @@ class Forwarding:
         if self._policy.record_route and copy.method not in NOT_RECORD_ROUTED:
             self._record_route(copy, flow, sent_by, arrived)
         push_line(copy, "via", f"Via: SIP/2.0/{flow.transport} {sent_by};branch={branch}")
-        if flow.reliable and "content-length" not in copy.names:
+        if flow.reliable and "content-length" not in copy._first:
             copy.append("Content-Length", str(len(copy.body)))
 
     def stateless_branch(self, request: Request) -> str:
@@ -108,7 +108,7 @@ class Forwarding:
     def _strip_credentials(self, copy: Request) -> None:
         """Credentials for our own realms end here; those for other realms go on (§22.3, THREATS T5)."""
         for name in CREDENTIAL_FIELDS:
-            if name not in copy.names:
+            if name not in copy._first:
                 continue
             values = copy.get_all(name)
             others = [value for value in values if realm_of(value) not in self._policy.realms]

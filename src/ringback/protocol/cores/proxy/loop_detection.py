@@ -35,20 +35,13 @@ class LoopDetection:
 
     def hash_of(self, request: Request) -> str:
         """The loop hash of a request as received: Request-URI, Route, dialog and transaction, and what admits it."""
-        names = request.names
-        parts = [
-            request.uri_text,
-            request.call_id,
-            request.from_tag or "",
-            request.to_tag or "",
-            str(request.cseq.number),
-        ]
+        first = request._first
+        tags = f"{request.from_tag or ''}\n{request.to_tag or ''}"
+        text = f"{request.uri_text}\n{request.call_id}\n{tags}\n{request.cseq.number}"
         for name in ("route", "proxy-require", "proxy-authorization"):
-            if name in names:
-                parts.append(name)
-                parts += request.get_all(name)
-        data = "\n".join(parts).encode("utf-8", "surrogateescape")
-        return f"{crc32(data, self._start):08x}"
+            if name in first:
+                text = "\n".join([text, name, *request.get_all(name)])
+        return f"{crc32(text.encode('utf-8', 'surrogateescape'), self._start):08x}"
 
     def has_looped(self, request: Request, loop: str) -> bool:
         """True when a Via of ours in the request bears ``loop``, the hash of this same request."""

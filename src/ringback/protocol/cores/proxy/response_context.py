@@ -94,7 +94,7 @@ class ContextMachine:
             return
         status = response.status
         response.pop_first("via")
-        if "via" not in response.names:  # step 3: meant for us, not to be passed on
+        if "via" not in response._first:  # step 3: meant for us, not to be passed on
             if status >= 200:
                 self.apply(branch, BranchInput.UNREACHABLE, now)
             return

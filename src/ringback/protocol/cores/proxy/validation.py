@@ -70,7 +70,7 @@ def check_max_breadth(request: Request) -> Refusal | None:
 
 def check_proxy_require(request: Request, policy: ProxyPolicy) -> Refusal | None:
     """§16.3 item 5: 420 with the option tags in Proxy-Require that we do not understand."""
-    if "proxy-require" not in request.names:
+    if "proxy-require" not in request._first:
         return None
     unknown = [tag for tag in request.proxy_require if tag not in policy.extensions]
     return Refusal(420, (("Unsupported", ", ".join(unknown)),)) if unknown else None
@@ -78,8 +78,9 @@ def check_proxy_require(request: Request, policy: ProxyPolicy) -> Refusal | None
 
 def incoming_breadth(request: Request, maximum: int) -> int:
     """The Incoming Max-Breadth (RFC 5393 §5.3.2), at most ``maximum``, which is also meant when there is none."""
-    text = request.get("max-breadth")
-    return maximum if text is None else min(parse_uint(text, 2**31 - 1, "Max-Breadth"), maximum)
+    if "max-breadth" not in request._first:
+        return maximum
+    return min(parse_uint(request.get("max-breadth") or "", 2**31 - 1, "Max-Breadth"), maximum)
 
 
 def addressed_here(request: Request, local: LocalNames) -> bool:
