@@ -40,6 +40,7 @@ class Evidence:
         for sent in self.messages:
             (self.requests if isinstance(sent.message, Request) else self.responses).append(sent)
         self.finals_sent: dict[tuple[str, str, str], Sent] = {}  # the first one, by host, branch and method
+        self.contexts: dict[str, Context] | None = None
         for sent in self.responses:
             if status(sent) >= 200:
                 self.finals_sent.setdefault((sent.host, sent.branch, sent.message.cseq.method), sent)
@@ -146,51 +147,82 @@ def check_sequence_numbers_rise(evidence: Evidence) -> None:
             assert number == sent.message.cseq.number, f"two numbers in one transaction: {sent.packet}"
 
 
+# forking
+
+
+def check_every_2xx_is_forwarded(evidence: Evidence) -> None:
+    """Each 2xx to INVITE that comes to the proxy while its transaction lives goes on to the caller, the later ones as
+    well (§16.7 step 5, FRK-3)."""
+    forwarded = {
+        (message.vias[0].branch, message.to_tag)
+        for message in (sent.message for sent in evidence.responses if sent.host == SERVER)
+        if message.cseq.method == "INVITE"
+    }
+    for context in contexts(evidence).values():
+        for branch in context.branches.values():
+            for moment, answer in branch.finals:
+                if status(answer) // 100 == 2 and branch.lives_at(moment):
+                    passed = (context.origin, answer.message.to_tag) in forwarded
+                    assert passed, f"the proxy kept for itself: {answer.packet}"
+
+
+def check_forking_goes_by_q(evidence: Evidence) -> None:
+    """Targets of equal q ring at once; a lower one not before each higher one is final, is cancelled, or has rung for
+    its time (FRK-1, FRK-2)."""
+    plan = evidence.office.plan
+    q_of = {person.address: person.q for person in plan.desks if plan.by_q and person.q is not None}
+    ring_time = plan.ring_time or PATIENCE  # Timer B, for one that does not answer at all
+    for context in contexts(evidence).values():
+        branches = [(q_of.get(branch.host, 1.0), branch) for branch in context.branches.values()]
+        for higher_q, first in branches:
+            for lower_q, then in branches:
+                waited = then.began_at - first.began_at
+                if higher_q == lower_q:
+                    assert abs(waited) <= TOUCH, f"{first.host} and {then.host} of equal q began {waited:+.3f} s apart"
+                elif higher_q > lower_q:
+                    over_at = min((moment for moment, _ in first.finals), default=first.began_at + ring_time)
+                    over_at = min(over_at, first.began_at + ring_time, first.cancelled_at or over_at)
+                    early = over_at - then.began_at
+                    assert early <= TOUCH, f"{then.host} (q {lower_q}) rang {early:.3f} s before {first.host} was over"
+
+
+def check_the_best_response_goes_back(evidence: Evidence) -> None:
+    """Without a 2xx and without CANCEL the caller gets a 6xx if there was one, else a status of the lowest class that
+    came, silence counting as 408 and 503 as 500 (§16.7 step 6, FRK-3)."""
+    for context in contexts(evidence).values():
+        final = evidence.finals_sent.get((SERVER, context.origin, "INVITE"))
+        if final is None or status(final) // 100 == 2 or context.cancelled_at is not None:
+            continue
+        sent_at = final.packet.sent_at
+        statuses = []
+        for branch in context.branches.values():
+            first = min(branch.finals, default=(sent_at + 1, None), key=lambda one: one[0])
+            statuses.append(status(first[1]) if first[1] is not None and first[0] <= sent_at + TOUCH else 408)
+        classes = {each // 100 for each in statuses}
+        expected = 6 if 6 in classes else min(classes)
+        assert status(final) // 100 == expected, f"of {statuses} the proxy chose {status(final)}"
+
+
 # CANCEL
 
 
 def check_cancel_ends_every_branch(evidence: Evidence) -> None:
     """When CANCEL comes to the proxy, or a 2xx or 6xx, no new branch is started and each one that has been heard from
     and is not final is cancelled (CAN-4, CAN-6, FRK-1)."""
-    closed: dict[str, float] = {}  # when an INVITE, by its branch upstream, was over for the proxy
-    upstream: dict[str, str] = {}
-    began: dict[str, float] = {}
-    for sent in evidence.requests:
-        if sent.host == SERVER and method_of(sent) == "INVITE":
-            upstream[sent.branch] = sent.message.vias[1].branch or ""
-            began.setdefault(sent.branch, sent.packet.sent_at)
-        elif sent.to_host == SERVER and sent.arrived and method_of(sent) == "CANCEL":
-            final = evidence.finals_sent.get((SERVER, sent.branch, "INVITE"))
-            if final is None or final.packet.sent_at > sent.packet.arrives_at:
-                _earliest(closed, sent.branch, sent.packet.arrives_at)
-    rang: dict[str, float] = {}
-    final_at: dict[str, float] = {}
-    for sent in evidence.responses:
-        if sent.to_host == SERVER and sent.arrived and sent.branch in upstream and sent.message.cseq.method == "INVITE":
-            moment = sent.packet.arrives_at
-            _earliest(rang if status(sent) < 200 else final_at, sent.branch, moment)
-            if status(sent) // 100 in (2, 6):
-                _earliest(closed, upstream[sent.branch], moment)
-    cancelled: dict[str, float] = {}
-    for sent in evidence.requests:
-        if sent.host == SERVER and method_of(sent) == "CANCEL" and len(sent.message.vias) == 1:
-            _earliest(cancelled, sent.branch, sent.packet.sent_at)
-    for branch, origin in upstream.items():
-        if origin not in closed:
+    for context in contexts(evidence).values():
+        closed_at = context.closed_at
+        if closed_at is None:
             continue
-        assert began[branch] <= closed[origin] + TOUCH, f"branch {branch} began after {origin} was over"
-        if branch not in rang:
-            continue
-        due = max(rang[branch], closed[origin])
-        if (
-            final_at.get(branch, due + 1) <= due + TOUCH
-            or due >= began[branch] + PATIENCE > rang[branch] + 2 * PATIENCE
-        ):
-            continue
-        if rang[branch] >= began[branch] + PATIENCE:
-            continue  # Timer B had ended it
-        assert branch in cancelled, f"branch {branch} of {origin} was left ringing at {due:.3f}"
-        assert cancelled[branch] <= due + TOUCH, f"branch {branch} was cancelled {cancelled[branch] - due:.3f} s late"
+        for branch in context.branches.values():
+            assert branch.began_at <= closed_at + TOUCH, f"{branch.host} was rung after {context.origin} was over"
+            if branch.rang_at is None or branch.rang_at >= branch.began_at + PATIENCE:
+                continue  # never heard from, or not before Timer B had ended it
+            due = max(branch.rang_at, closed_at)
+            if any(moment <= due + TOUCH for moment, _ in branch.finals):
+                continue
+            assert branch.cancelled_at is not None, f"{branch.host} was left ringing from {due:.3f} s on"
+            late = branch.cancelled_at - due
+            assert late <= TOUCH, f"{branch.host} was cancelled {late:.3f} s late"
 
 
 def check_cancel_ends_ringing(evidence: Evidence) -> None:
@@ -278,19 +310,22 @@ def check_unwanted_answers_are_ended(evidence: Evidence) -> None:
     """Each 2xx that reaches a caller who has not taken it up, since another one was first or the call was withdrawn, is
     followed at once by BYE in its dialog (INV-7, CAN-9)."""
     taken_up = {(story.host, story.call_id, story.tag) for story in evidence.office.stories if story.is_caller}
-    ended = {leg_of(sent) for sent in evidence.requests if method_of(sent) == "BYE"} | set(
-        _first_arrivals(evidence, "BYE")
-    )
+    hung_up = _first_arrivals(evidence, "BYE")
+    left = _first_sendings(evidence, "BYE")
+    came: dict[Leg, float] = {}
     for sent in evidence.responses:
         message = sent.message
-        if not sent.arrived or status(sent) // 100 != 2 or message.cseq.method != "INVITE" or len(message.vias) > 1:
+        if sent.arrived and status(sent) // 100 == 2 and message.cseq.method == "INVITE" and len(message.vias) == 1:
+            leg = (sent.to_host, message.call_id, message.from_tag, message.to_tag)
+            _earliest(came, leg, sent.packet.arrives_at)
+    for leg, moment in came.items():
+        host, call_id, _, to_tag = leg
+        if (host, call_id, to_tag) in taken_up or _is_gone(evidence, host, call_id, moment):
             continue
-        if (sent.to_host, message.call_id, message.to_tag) in taken_up or _is_gone(evidence, sent):
-            continue
-        if any(story.host == sent.to_host and not story.is_caller for story in _stories(evidence, message.call_id)):
-            continue  # a re-INVITE of the callee's
-        leg = (sent.to_host, message.call_id, message.from_tag, message.to_tag)
-        assert leg in ended, f"neither taken up nor ended by BYE: {sent.packet}"
+        if hung_up.get(leg, moment + 1) > moment:
+            assert leg in left, f"neither taken up by {host} nor ended by BYE: the 2xx of {to_tag} in call {call_id}"
+            late = left[leg] - moment
+            assert late <= TOUCH, f"{host} sent BYE {late:.3f} s late for the 2xx of {to_tag} in call {call_id}"
 
 
 def check_never_two_legs_stay_up(evidence: Evidence) -> None:
@@ -313,9 +348,10 @@ def check_never_two_legs_stay_up(evidence: Evidence) -> None:
 
 
 def check_both_ends_agree(evidence: Evidence) -> None:
-    """A BYE that arrives ends the call there at that moment; and not both ends can have been hung up on (BYE-3,
-    BYE-4)."""
+    """A BYE that arrives ends the call there at that moment, unless that side is waiting for the answer to its own; and
+    who sends BYE does not think that the other side hung up (BYE-3, BYE-4)."""
     hung_up = _first_arrivals(evidence, "BYE")
+    began_to_leave = _first_sendings(evidence, "BYE")
     by_leg: dict[Leg, Story] = {}
     for story in evidence.office.stories:
         answer = _answer_of(evidence, story)
@@ -324,12 +360,12 @@ def check_both_ends_agree(evidence: Evidence) -> None:
         leg = leg_of_answer(answer, story)
         by_leg[leg] = story
         arrived = hung_up.get(leg)
-        if arrived is not None and story.over_at is not None and story.reason is EndReason.REMOTE:
+        if arrived is None:
+            continue
+        assert story.over_at is not None, f"{story} got BYE and is not over"
+        if began_to_leave.get(leg, arrived + 1) > arrived + TOUCH:
             late = story.over_at - arrived
             assert abs(late) <= TOUCH, f"{story} ended {late:+.3f} s from when BYE came"
-        if arrived is not None and story.reason is EndReason.LOST:
-            assert story.over_at is not None
-            assert story.over_at <= arrived + PATIENCE + SLACK, f"{story} went on after BYE came"
     for sent in evidence.requests:
         if method_of(sent) != "BYE" or sent.host == SERVER:
             continue
@@ -407,6 +443,9 @@ RULES = (
     check_nothing_provisional_after_the_final_response,
     check_one_tag_from_each_callee,
     check_sequence_numbers_rise,
+    check_every_2xx_is_forwarded,
+    check_forking_goes_by_q,
+    check_the_best_response_goes_back,
     check_cancel_ends_every_branch,
     check_cancel_ends_ringing,
     check_giving_up_is_bounded,
@@ -423,6 +462,87 @@ REGISTRATION_RULES = (
 
 
 # reading
+
+
+@final
+class Branch:
+    """One client transaction of a forked INVITE, as the packets show it. Times are seconds, None for never."""
+
+    __slots__ = ("began_at", "cancelled_at", "finals", "host", "rang_at")
+
+    def __init__(self, host: str, began_at: float) -> None:
+        self.host = host
+        self.began_at = began_at
+        self.rang_at: float | None = None
+        self.cancelled_at: float | None = None
+        self.finals: list[tuple[float, Sent]] = []  # each that arrived
+
+    def lives_at(self, moment: float) -> bool:
+        """Whether Timer B had not ended it, nor the proxy given it up 64*T1 after CANCEL."""
+        heard_at = min([self.rang_at or moment, *(at for at, _ in self.finals)])
+        in_time = heard_at < self.began_at + PATIENCE
+        return in_time and (self.cancelled_at is None or moment < self.cancelled_at + PATIENCE)
+
+
+@final
+class Context:
+    """One INVITE at the proxy: ``origin`` is its branch upstream. It is closed by a 2xx, a 6xx or a CANCEL."""
+
+    __slots__ = ("branches", "cancelled_at", "closed_at", "origin")
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+        self.branches: dict[str, Branch] = {}
+        self.cancelled_at: float | None = None
+        self.closed_at: float | None = None
+
+    def close(self, moment: float) -> None:
+        """It was over at that moment, if not before."""
+        self.closed_at = moment if self.closed_at is None else min(self.closed_at, moment)
+
+
+def contexts(evidence: Evidence) -> dict[str, Context]:
+    """What the proxy made of each INVITE, by the branch upstream; worked out once."""
+    if evidence.contexts is not None:
+        return evidence.contexts
+    found: dict[str, Context] = {}
+    owners: dict[str, Context] = {}
+    for sent in evidence.requests:
+        if sent.host != SERVER or method_of(sent) not in ("INVITE", "CANCEL"):
+            continue
+        if method_of(sent) == "INVITE":
+            origin = sent.message.vias[1].branch or ""
+            context = owners[sent.branch] = found.setdefault(origin, Context(origin))
+            context.branches.setdefault(sent.branch, Branch(sent.to_host, sent.packet.sent_at))
+        elif sent.branch in owners:
+            branch = owners[sent.branch].branches[sent.branch]
+            if branch.cancelled_at is None:
+                branch.cancelled_at = sent.packet.sent_at
+    for sent in evidence.requests:
+        if sent.to_host == SERVER and sent.arrived and method_of(sent) == "CANCEL" and sent.branch in found:
+            final = evidence.finals_sent.get((SERVER, sent.branch, "INVITE"))
+            if final is None or final.packet.sent_at > sent.packet.arrives_at:
+                context, moment = found[sent.branch], sent.packet.arrives_at
+                context.close(moment)
+                context.cancelled_at = min(context.cancelled_at or moment, moment)
+    for sent in evidence.responses:
+        if sent.to_host != SERVER or not sent.arrived or sent.message.cseq.method != "INVITE":
+            continue
+        context_of = owners.get(sent.branch)
+        if context_of is None:
+            continue
+        branch, moment = context_of.branches[sent.branch], sent.packet.arrives_at
+        if status(sent) < 200:
+            branch.rang_at = moment if branch.rang_at is None else min(branch.rang_at, moment)
+        else:
+            branch.finals.append((moment, sent))
+    for context in found.values():
+        for branch in context.branches.values():
+            for moment, final in branch.finals:
+                if status(final) // 100 in (2, 6) and branch.lives_at(moment):
+                    context.close(moment)
+    evidence.contexts = found
+    return found
 
 
 def status(sent: Sent) -> int:
@@ -463,6 +583,15 @@ def _first_arrivals(evidence: Evidence, method: str) -> dict[Leg, float]:
     return arrivals
 
 
+def _first_sendings(evidence: Evidence, method: str) -> dict[Leg, float]:
+    """When each side of a dialog first sent a request of that method."""
+    sendings: dict[Leg, float] = {}
+    for sent in evidence.requests:
+        if method_of(sent) == method and len(sent.message.vias) == 1:
+            _earliest(sendings, leg_of(sent), sent.packet.sent_at)
+    return sendings
+
+
 def _stories(evidence: Evidence, call_id: str) -> list[Story]:
     return [story for story in evidence.office.stories if story.call_id == call_id]
 
@@ -481,10 +610,9 @@ def _answer_of(evidence: Evidence, story: Story) -> Sent | None:
     return None
 
 
-def _is_gone(evidence: Evidence, answer: Sent) -> bool:
-    """Whether the caller's INVITE transaction, and with it the call, had been given up when this 2xx came."""
-    message = answer.message
-    story = next((one for one in _stories(evidence, message.call_id) if one.host == answer.to_host), None)
+def _is_gone(evidence: Evidence, host: str, call_id: str, moment: float) -> bool:
+    """Whether a host does not call, or not any more, with this Call-ID: a 2xx is to a re-INVITE, or much too late."""
+    story = next((one for one in _stories(evidence, call_id) if one.host == host), None)
     if story is None or not story.is_caller:
         return True
-    return story.over_at is not None and answer.packet.arrives_at >= story.over_at and story.outcome != "answered"
+    return story.over_at is not None and moment >= story.over_at and story.outcome != "answered"

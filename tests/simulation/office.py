@@ -30,7 +30,15 @@ PASSWORD = "secret"
 LONGEST = 1200.0  # seconds for all that a plan holds: two calls in a row, each ringing to Timer C
 OFFER = "v=0\r\no=- 1 1 IN IP4 10.0.0.2\r\ns=-\r\nc=IN IP4 10.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
 
-MOODS = ("answers",) * 6 + ("picks up at once", "is busy", "declines", "is away", "forgets", "is engaged")
+MOODS = ("answers",) * 6 + (
+    "hangs up before the ACK",
+    "picks up at once",
+    "is busy",
+    "declines",
+    "is away",
+    "forgets",
+    "is engaged",
+)
 PATIENCE = ("waits",) * 4 + ("gives up",) * 2 + ("gives up at once", "gives up on ringing", "gives up on the answer")
 
 
@@ -47,7 +55,7 @@ class Person:
         self.address = address
         self.mood = draw.choice(MOODS)
         self.patience = draw.choice(PATIENCE)
-        self.rings_after = draw.choice([0.0, draw.random()])
+        self.rings_after = draw.choice([0.0, 0.0, draw.random()])
         self.acts_after = draw.choice([tempo, tempo, draw.random() * 8])
         self.gives_up_after = draw.choice([0.05, 0.3, draw.random() * 8])
         self.talks = draw.choice([0.0, tempo, tempo, draw.random() * 20, 90.0])
@@ -137,6 +145,7 @@ class Office:
             if plan.deaf_to_acks is not None:
                 rules.enter_context(world.dropping(self._is_unheard))
             await self._open()
+            await asyncio.sleep(0.1)
             await asyncio.gather(*map(self._move_in, plan.people))
             if plan.cut is not None:
                 world.loop.call_later(plan.cut_at, world.partition, SERVER, plan.cut)
@@ -152,9 +161,10 @@ class Office:
         """Mend the network, unregister the phones that refresh often, and wait until every table is empty."""
         self.world.heal()
         await asyncio.gather(*(self._move_out(person, 0.0) for person in self.plan.people if person.expires < 3600))
-        async with asyncio.timeout(QUIET_AFTER):
-            while self.world.unfinished():
-                await asyncio.sleep(1.0)
+        ends = self.world.now + QUIET_AFTER
+        while self.world.unfinished() and self.world.now < ends:
+            await asyncio.sleep(1.0)
+        assert not self.world.unfinished(), f"not quiet after {QUIET_AFTER:.0f} s: {self.world.unfinished()}"
 
     async def _last_to_leave(self) -> None:
         """Wait until everybody has done what they meant to do; names who has not after a generous while."""
@@ -254,6 +264,8 @@ class Office:
             await asyncio.sleep(240.0 if person.mood == "is away" else person.acts_after)
             if person.mood == "answers":
                 await self._talk(person, call, story)
+            elif person.mood == "hangs up before the ACK":
+                await asyncio.gather(call.answer(), call.hangup(), return_exceptions=True)
             elif person.mood in ("is busy", "declines"):
                 await call.reject(486 if person.mood == "is busy" else 603)
 
