@@ -1,4 +1,4 @@
-"""The README's programs run as they stand, against a server as the README starts it, over loopback."""
+"""The programs of the README and the tutorial run as they stand, against a server started as they say, on loopback."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from subprocess import PIPE, Popen
 
 import pytest
 
-from tests.docs.pages import ROOT, blocks
+from tests.docs.pages import DOCS, ROOT, blocks
 
 README = ROOT / "README.md"
-SERVER = "127.0.0.1:5060"  # as the README writes it; the test takes a free port for it
+TUTORIAL = DOCS / "tutorial" / "first-call.md"
+LAB = DOCS / "howto" / "run-a-lab-server.md"
+SERVER = "127.0.0.1:5060"  # as the pages write it; the test takes a free port for it
 PATIENCE = 30
 RUN = "import sys; from ringback.cli.main import run; sys.exit(run())"
 
@@ -36,13 +38,13 @@ def started(command: list[str], cwd: Path, stack: ExitStack) -> Popen[str]:
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[tuple[ExitStack, Path]]:
-    """A folder with the README's programs, and an open server that they will find."""
+    """A folder with the programs of both pages, and an open server that they will find."""
     with ExitStack() as stack:
         serve = [sys.executable, "-c", RUN, "serve", "--open", "--listen", "udp:127.0.0.1:0"]
         server = started(serve, tmp_path, stack)
         assert server.stdout is not None
         address = server.stdout.readline().strip().removeprefix("listening on udp:")
-        for block in blocks(README, "python"):
+        for block in (*blocks(README, "python"), *blocks(TUTORIAL, "python")):
             assert SERVER in block.text
             (tmp_path / block.name).write_text(block.text.replace(SERVER, address), encoding="utf-8")
         yield stack, tmp_path
@@ -62,6 +64,28 @@ def test_the_phone_that_calls_reaches_the_phone_that_answers(lab: tuple[ExitStac
     assert calling.stdout == "answered: SIP/2.0 200 OK\n", calling.stderr
     assert answering.stdout is not None
     assert answering.stdout.readline() == "call from sip:alice@127.0.0.1 ended: remote hung up\n"
+
+
+def test_the_tutorial_shows_what_its_programs_print(lab: tuple[ExitStack, Path]) -> None:
+    stack, folder = lab
+    shown = [block.text for block in blocks(TUTORIAL, "text")]
+    bob = started([sys.executable, "bob.py"], folder, stack)
+    assert bob.stdout is not None
+    assert bob.stdout.readline() == shown[1]
+    alice = subprocess.run(
+        [sys.executable, "alice.py"], cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert alice.stdout == shown[2], alice.stderr
+    assert [bob.stdout.readline() for _ in range(3)] == ["it rings\n", "talking\n", "over: remote hung up\n"]
+
+
+def test_the_lab_server_in_a_loop_of_ones_own_starts_and_ends() -> None:
+    (block,) = blocks(LAB, "python")
+    done = subprocess.run(
+        [sys.executable, "-c", block.text], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("udp:127.0.0.1:")
 
 
 def test_ten_lines_make_a_phone() -> None:
