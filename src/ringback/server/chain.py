@@ -119,7 +119,9 @@ class Exchange:
         """Make the server transaction, its events going to the core ``user``. A second call does nothing."""
         if not self.accepted:
             layer = self._answering.layer
-            self.key = layer.accept(self.request, self.flow, self.now, user, self.stateless_tag())
+            # Who forwards has no answer of his own yet, whose tag the 200 to a CANCEL could bear.
+            tag = self.stateless_tag() if user == SERVER else None
+            self.key = layer.accept(self.request, self.flow, self.now, user, tag, self.key)
             self.accepted = True
 
     def respond(self, response: Response) -> None:

@@ -201,7 +201,9 @@ class Message(Headers):
 
         Parsed on first touch and kept. Raises ``RemoteProtocolError`` for a malformed or empty one.
         """
-        key = KEYS.get(name) or header_key(name)
+        return self._addresses(KEYS.get(name) or header_key(name))
+
+    def _addresses(self, key: str) -> list[NameAddr]:
         if key not in self._first:
             return []
         cached = self._typed.get(key)
@@ -231,7 +233,7 @@ class Message(Headers):
                 return []
             if "*" in line and self.contact_is_star:
                 return []
-            return self.addresses("contact")
+            return self._addresses("contact")
         found: list[NameAddr] = cached
         return found
 
@@ -243,17 +245,17 @@ class Message(Headers):
     @property
     def routes(self) -> list[NameAddr]:
         """Every Route value, in order (§20.34)."""
-        return self.addresses("route")
+        return self._addresses("route")
 
     @property
     def record_routes(self) -> list[NameAddr]:
         """Every Record-Route value, in order (§20.30)."""
-        return self.addresses("record-route")
+        return self._addresses("record-route")
 
     @property
     def paths(self) -> list[NameAddr]:
         """Every Path value, in order (RFC 3327)."""
-        return self.addresses("path")
+        return self._addresses("path")
 
     @property
     def max_forwards(self) -> int | None:

@@ -325,7 +325,10 @@ def _read(*values: object) -> None:
 
 
 def _count_vias(message: Request | Response) -> int:
-    return len(message.vias) if "," in message._first["via"] else message.names.count("via")
+    """How many Via values there are at most: lower ones are not read, so a comma within quotes counts as well."""
+    if "," in message._first["via"]:
+        _read(message.vias)
+    return sum([line.count(",") + 1 for line in message._lines("via")])
 
 
 def _check_once(message: Request | Response) -> None:

@@ -42,7 +42,6 @@ def stamp(request: Request, flow: Flow) -> None:
                 line = f"{before};received={host};rport={port}{after}"
                 request.lines[at] = request._first["via"] = line
                 request.raw = None
-                request._typed.pop("via", None)
                 params["received"] = host  # the parsed value belongs to this request alone, so it is kept true
                 params["rport"] = str(port)
                 return

@@ -111,9 +111,10 @@ class TransactionLayer:
 
         Raises ``RemoteProtocolError`` only for what that validation would have refused.
         """
-        if isinstance(message, Response):
+        if type(message) is Response:
             self._receive_response(message, flow, now)
             return
+        assert type(message) is Request
         via = message.top_via
         branch = via.params.get("branch")
         method = message.method
@@ -188,15 +189,24 @@ class TransactionLayer:
 
     # The verbs of a server
 
-    def accept(self, request: Request, flow: Flow, now: float, user: str, to_tag: str | None = None) -> ServerKey:
+    def accept(
+        self,
+        request: Request,
+        flow: Flow,
+        now: float,
+        user: str,
+        to_tag: str | None = None,
+        key: ServerKey | None = None,
+    ) -> ServerKey:
         """Make the server transaction of a request that came as ``RequestReceived``; ``user`` hears of it from now on.
 
         ``to_tag`` is what the layer's own 200 to a CANCEL bears: the tag that the user will answer with (§9.2). The
-        request is kept until a final response and must not be edited. An INVITE gets 100 after 200 ms unless it is
-        answered before, another request when RFC 4320 §4.1 has it due. Raises ``LocalProtocolError`` for ACK and for a
+        request is kept until a final response and must not be edited. ``key`` is what ``RequestReceived`` said, for those
+        who have kept it. An INVITE gets 100 after 200 ms unless it is answered before, another request when RFC 4320 §4.1 has it due. Raises ``LocalProtocolError`` for ACK and for a
         request whose transaction lives already.
         """
-        key = server_key(request)
+        if key is None:
+            key = server_key(request)
         method = request.method
         if method == "ACK":
             raise LocalProtocolError("an ACK makes no transaction")
@@ -252,14 +262,15 @@ class TransactionLayer:
 
     # The verbs of a client
 
-    def send_request(self, request: Request, flow: Flow, now: float, user: str) -> ClientKey:
+    def send_request(self, request: Request, flow: Flow, now: float, user: str, branch: str | None = None) -> ClientKey:
         """Send a request whose own Via is on top, make its client transaction, report to ``user``.
 
-        The request is kept until a final response and must not be edited. Raises ``LocalProtocolError`` for ACK
+        ``branch`` is that Via's, for those who have just written it. The request is kept until a final response and must not be edited. Raises ``LocalProtocolError`` for ACK
         (``send_stateless``), for a branch without the magic cookie and for one that is in use.
         """
         method = request.method
-        branch = request.top_via.params.get("branch") or ""
+        if branch is None:
+            branch = request.top_via.params.get("branch") or ""
         if method == "ACK":
             raise LocalProtocolError("an ACK makes no transaction")
         if branch[:7] != MAGIC_COOKIE:

@@ -182,14 +182,14 @@ class ProxyCore:
     def handle_event(self, event: object, now: float) -> None:
         """An event of the transaction layer whose user is ``"proxy"``."""
         machine = self._machine
-        if isinstance(event, ResponseReceived):
+        if type(event) is ResponseReceived:
             machine.response(event.key, event.response, now)
-        elif isinstance(event, TransactionTerminated):
-            if event.server:
-                self._withdrawn.discard(event.key)
-            else:
+        elif type(event) is TransactionTerminated:
+            if not event.server:
                 machine.failed(event.key, BranchInput.TERMINATED, now)
-        elif isinstance(event, CancelReceived):
+            elif self._withdrawn:
+                self._withdrawn.discard(event.key)
+        elif type(event) is CancelReceived:
             context = machine.contexts.get(event.key)
             if context is None:
                 self._withdrawn.add(event.key)

@@ -126,9 +126,10 @@ def lower_max_forwards(copy: Request) -> None:
 
 
 def put_line(copy: Request, key: str, line: str) -> None:
-    """``Headers.set`` for a header that occurs once at most, and a line of our own making, which needs no check.
+    """``Headers.set`` for a number in a header that occurs once at most, and a line of our own making.
 
-    Like ``push_line`` for every request that passes; the checked edits would be a sixth of the proxy core's time.
+    Such a line needs no check. Like ``push_line`` for every request that passes: the checked edits would be a sixth of
+    the proxy core's time.
     """
     first = copy._first
     if key in first:
@@ -137,15 +138,16 @@ def put_line(copy: Request, key: str, line: str) -> None:
         copy.names.append(key)
         copy.lines.append(line)
     first[key] = line
-    copy._changed(key)
+    copy.raw = None
 
 
 def push_line(copy: Request, key: str, line: str) -> None:
     """``Headers.prepend`` for a line of our own making."""
-    at = copy.names.index(key) if key in copy._first else 0
+    first = copy._first
+    at = copy.names.index(key) if key in first else 0
     copy.names.insert(at, key)
     copy.lines.insert(at, line)
-    copy._first[key] = line
+    first[key] = line
     copy._changed(key)
 
 

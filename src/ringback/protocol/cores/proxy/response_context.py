@@ -319,7 +319,7 @@ class ContextMachine:
         context.sent += 1
         name = f"{self._ids.branch()}.{context.loop}"
         self._forwarding.address(request, flow, name, branch.breadth, context.arrived)
-        branch.key = self._layer.send_request(request, flow, now, USER)
+        branch.key = self._layer.send_request(request, flow, now, USER, name)
         self.by_key[branch.key] = branch
         if context.invite:
             ring_time = branch.target.ring_time
