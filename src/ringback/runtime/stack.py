@@ -41,19 +41,24 @@ from ringback.protocol.transaction.layer import TransactionLayer
 from ringback.protocol.transaction.timings import Timings
 from ringback.runtime.locator import locate
 from ringback.runtime.stateless_tags import StatelessTags
+from ringback.transport.connections import ConnectionTable
 from ringback.transport.coroutines import Suspended, drive
-from ringback.transport.table import Listener, TransportTable
+from ringback.transport.limits import DEFAULT_STREAM_LIMITS, StreamLimits
+from ringback.transport.table import Listener, Place, StreamPlace, TransportTable
 
 if TYPE_CHECKING:
     from ringback.protocol.grammar import Ids
     from ringback.protocol.trace import Observer
     from ringback.protocol.transaction.key import ClientKey, ServerKey
     from ringback.runtime.clock import Clock
+    from ringback.transport.connection import Connection
     from ringback.transport.network import DatagramEndpoint, Network, Resolver
+    from ringback.transport.tls import TlsConfiguration
 
 logger = logging.getLogger(__name__)
 
-BATCH = 64  # datagrams taken in one turn: more would keep the timers waiting
+STREAMS = frozenset({"TCP", "TLS"})
+BATCH = 64  # messages taken in one turn: more would keep the timers waiting
 OUTBOX_LIMIT = 20_000  # messages of one turn; what is more is dropped, as a network might
 RECENT_SENDS = 2048  # how many sends are remembered, to tell whom an ICMP error concerns
 WAKE_GRID = 0.005  # seconds; timers are rounded up to it, so that not every deadline wakes the loop
@@ -116,6 +121,8 @@ class Stack:
         observer: Observer | None = None,
         wake_grid: float = WAKE_GRID,
         secret: bytes | None = None,
+        tls: TlsConfiguration | None = None,
+        limits: StreamLimits = DEFAULT_STREAM_LIMITS,
     ) -> None:
         self.layer = TransactionLayer(ids, timings)
         self.clock = clock
@@ -131,7 +138,11 @@ class Stack:
         self.dropped = 0
         self.failed = 0
         self._resolver = resolver
+        self._network = network
         self._table = TransportTable(network)
+        self._tls = tls
+        self._stream_limits = limits
+        self.connections: ConnectionTable | None = None  # from the first ``listen`` for them on
         self._cores: dict[str, Any] = {}
         self._shells: list[tuple[Any, Callable[[Any, float], None] | None]] = []
         self._outbox: list[SendMessage] = []
@@ -160,20 +171,42 @@ class Stack:
         """
         self._loop = asyncio.get_running_loop()
         numeric = (await self._resolver.addresses(host))[0]
-        listener = await self._table.listen(transport, numeric, port, self._readable, advertised)
-        return listener.local
+        if transport not in STREAMS:
+            return (await self._table.listen(transport, numeric, port, self._readable, advertised)).local
+        serves = True
+        if transport == "TLS":
+            if self._tls is None:
+                raise TransportError("TLS needs a configuration: certificate, key, trusted authorities")
+            serves = self._tls.can_serve
+        connections = self.connections
+        if connections is None:
+            connections = self.connections = ConnectionTable(
+                self._network, self.clock.now, self._stream_limits, self._tls, self._awaits, self._on_connection
+            )
+            self.add("connections", connections)
+        accept = connections.accept if serves else None
+        return (await self._table.listen_stream(transport, numeric, port, accept, advertised)).local
 
     def flow_to(self, hop: Hop) -> Flow:
-        """The flow by which ``hop`` is reached; raises TransportError when no socket of ours fits."""
-        return self._table.flow_to(hop)
+        """The flow by which ``hop`` is reached; raises TransportError when no socket of ours fits.
+
+        For TCP and TLS it is that of a connection, which is opened if there is none: what is sent meanwhile waits, and
+        if it cannot be opened the transactions are told.
+        """
+        if hop.transport not in STREAMS:
+            return self._table.flow_to(hop)
+        place = self._table.choose(hop)
+        assert isinstance(place, StreamPlace)
+        assert self.connections is not None  # there is a place for them
+        return self.connections.flow_to(hop, place)
 
     def sent_by(self, flow: Flow) -> str:
         """``host:port`` for our Via, Contact and Record-Route on that flow, IPv6 in brackets."""
         return self._table.sent_by(flow)
 
-    def listeners(self) -> list[Listener]:
+    def listeners(self) -> list[Listener | StreamPlace]:
         """The open sockets, in the order they were opened."""
-        return list(self._table.listeners())
+        return list(self._table.places())
 
     def counts(self) -> dict[str, int]:
         """Sizes of every table of the layer, of the cores that tell theirs, and of our own, for leak checks."""
@@ -193,12 +226,17 @@ class Stack:
         self.turn()
         self._closed = True
         self._table.close()
+        connections = self.connections
+        tasks = connections.close_all() if connections is not None else []
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         for task in list(self._locating):
             task.cancel()
-        await asyncio.gather(*self._locating, return_exceptions=True)
+        await asyncio.gather(*self._locating, *tasks, return_exceptions=True)
+        if connections is not None:
+            await asyncio.sleep(0)  # what can be sent has been, and so the end of each said
+            connections.abort_all()
 
     # turns
 
@@ -233,13 +271,37 @@ class Stack:
             now = self.clock.now()
             listener = self._table.listener_of(endpoint.local)
             for data, remote in endpoint.receive(BATCH):
-                self._take(data, remote, listener, now)
+                if data[:1] > b" " or not is_keepalive(data):
+                    self._take(data, listener.flow(remote), listener, now)
             errors = endpoint.take_errors()
             if errors:
                 self._unreachable(errors, now)
             self._finish(now)
         finally:
             self._in_turn = False
+
+    def _on_connection(self, connection: Connection | None) -> None:
+        """A turn begun by a connection that has messages or has been lost; when one is under way, it does this too."""
+        if self._in_turn or self._closed or self.connections is None:
+            return
+        self._in_turn = True
+        try:
+            now = self.clock.now()
+            if connection is not None:
+                flow = connection.flow
+                for data in connection.take(BATCH):
+                    self._take(data, flow, connection.place, now)
+                if connection.inbox:
+                    self._running_loop().call_soon(self._on_connection, connection)  # others have their turn first
+                elif connection.error is not None:
+                    self._refuse(connection.error, flow)
+                    self.connections.finish(connection)
+            self._finish(now)
+        finally:
+            self._in_turn = False
+
+    def _awaits(self, key: ClientKey) -> bool:
+        return self.layer.client_request(key) is not None
 
     def _finish(self, now: float) -> None:
         """The second half of every turn."""
@@ -260,25 +322,23 @@ class Stack:
 
     # in
 
-    def _take(self, data: bytes, remote: Address, listener: Listener, now: float) -> None:
-        """One datagram: parse, check at the door, stamp, hand to the layer, drain."""
-        if data[:1] <= b" " and is_keepalive(data):
-            return
+    def _take(self, data: bytes, flow: Flow, place: Place, now: float) -> None:
+        """One message: parse, check at the door, stamp, hand to the layer, drain."""
         self.received += 1
         if self.observer is not None:
-            text = format_address(remote)
-            self.observer.message("in", data, listener.transport, listener.local_text, text, now)
-        flow = listener.flow(remote)
+            self.observer.message("in", data, place.transport, place.local_text, format_address(flow.remote), now)
         try:
             message = parse_message(data)
             validate(message)
             if isinstance(message, Request):
                 stamp(message, flow)
+                if flow.reliable and "alias" in message.top_via.params and self.connections is not None:
+                    self.connections.alias(message, flow)
             self.layer.receive(message, flow, now)
         except RemoteProtocolError as error:
             self._refuse(error, flow)
         except Exception:
-            logger.exception("a message from %s could not be processed", format_address(remote))
+            logger.exception("a message from %s could not be processed", format_address(flow.remote))
         self._drain(now)
 
     def _refuse(self, error: RemoteProtocolError, flow: Flow) -> None:
@@ -455,7 +515,7 @@ class Stack:
         """Empty the outbox onto the sockets; True if a failure was told to the layer, which may have more to say."""
         outbox = self._outbox
         if not outbox:
-            return False
+            return self._flush_connections(now)
         self._outbox = []
         if len(outbox) > OUTBOX_LIMIT:
             self.dropped += len(outbox) - OUTBOX_LIMIT
@@ -467,8 +527,14 @@ class Stack:
         for item in outbox:
             flow = item.flow
             try:
-                listener = listener_of(flow.local)
-                listener.endpoint.send(item.data, flow.remote)
+                if flow.reliable and self.connections is not None:
+                    place = self._table.place_of(flow)
+                    self.connections.send(item, place, now)
+                    local_text = place.local_text
+                else:
+                    listener = listener_of(flow.local)
+                    listener.endpoint.send(item.data, flow.remote)
+                    local_text = listener.local_text
             except TransportError as error:
                 self.failed += 1
                 if item.key is not None:
@@ -476,12 +542,23 @@ class Stack:
                     self._tell_failure(item.key, error, now)
                 continue
             self.sent += 1
-            if item.key is not None:
+            if item.key is not None and not flow.reliable:
                 recent.append((flow.remote, item.key))
             if observer is not None:
                 remote = format_address(flow.remote)
-                observer.message("out", item.data, flow.transport, listener.local_text, remote, now)
-        return told
+                observer.message("out", item.data, flow.transport, local_text, remote, now)
+        return self._flush_connections(now) or told
+
+    def _flush_connections(self, now: float) -> bool:
+        """Send what connections have queued, and tell the transactions of those that were lost; True if there were."""
+        connections = self.connections
+        if connections is None or not connections.has_work:
+            return False
+        connections.flush()
+        failed, connections.failed = connections.failed, []
+        for key, error in failed:
+            self._tell_failure(key, error, now)
+        return bool(failed)
 
     def _tell_failure(self, key: ClientKey | ServerKey, error: TransportError, now: float) -> None:
         self.layer.transport_failed(key, str(error), now)

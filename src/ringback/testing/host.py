@@ -12,7 +12,8 @@ from ringback.testing.seeded import SeededIds, VirtualClock
 from ringback.transport.network import address_family
 
 if TYPE_CHECKING:
-    from ringback.transport.network import DatagramEndpoint
+    from ringback.testing.streams import StreamWires
+    from ringback.transport.network import DatagramEndpoint, StreamAcceptor, StreamOwner
 
 
 @final
@@ -27,6 +28,7 @@ class SimulatedHost:
         clock: VirtualClock,
         ids: SeededIds,
         random: Random,
+        wires: StreamWires,
     ) -> None:
         self.address = interfaces[0]
         self.interfaces = interfaces
@@ -35,6 +37,7 @@ class SimulatedHost:
         self.random = random
         self._network = network
         self._zone = zone
+        self._wires = wires
 
     def __repr__(self) -> str:
         return f"SimulatedHost({', '.join(self.interfaces)})"
@@ -48,6 +51,16 @@ class SimulatedHost:
     ) -> DatagramEndpoint:
         """Bind to one of this host's addresses, or to all of a family (``0.0.0.0``, ``::``)."""
         return self.bind(host, port, on_readable)
+
+    async def listen_stream(
+        self, host: str, port: int, on_connection: Callable[[], StreamOwner] | None
+    ) -> StreamAcceptor:
+        """Accept connections on one of this host's addresses, or on all of a family."""
+        return self._wires.listen(self.interfaces, host, port, on_connection)
+
+    async def connect_stream(self, host: str, port: int, owner: StreamOwner, source: str | None = None) -> None:
+        """Open a connection from ``source``, or from the first address of the family."""
+        await self._wires.connect(source or self.source_address(host), (host, port), owner)
 
     def source_address(self, remote: str) -> str:
         """This host's first address of the remote's family; TransportError if it has none."""

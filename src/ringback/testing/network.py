@@ -1,4 +1,4 @@
-"""The simulated network: hosts, what happens to a packet between them, and a record of all of it.
+"""The simulated network: hosts, what happens to a packet between them, and a record of all of it. TCP: ``streams``.
 
 What befalls a packet, in this order: a ``dropping`` rule, the sender's NAT, the receiver's NAT, a partition, loss, then
 delay. ``delay`` is the least time on the way and ``jitter`` the most that is added to it. Packets of one path keep
@@ -34,15 +34,27 @@ ANY = {4: "0.0.0.0", 6: "::"}  # noqa: S104 (a simulated socket)
 
 @final
 class Packet:
-    """One datagram on its way, and what became of it.
+    """One datagram on its way, or one message in a stream, and what became of it.
 
     ``source`` is what the receiver sees and ``destination`` what the sender wrote; ``inside`` is the socket that really
     sent it, another than ``source`` behind a NAT. ``fate`` is ``"on its way"``, ``"delivered"``, ``"lost"``,
     ``"dropped"`` (a rule), ``"partitioned"``, ``"no host"``, ``"no port"`` or ``"no mapping"`` (refused by a NAT).
-    ``copy`` marks the second of a duplicated pair. Times are seconds since the world began.
+    ``copy`` marks the second of a duplicated pair, ``transport`` is ``"UDP"`` or ``"TCP"``. Times are seconds since
+    the world began.
     """
 
-    __slots__ = ("arrives_at", "copy", "data", "destination", "fate", "inside", "number", "sent_at", "source")
+    __slots__ = (
+        "arrives_at",
+        "copy",
+        "data",
+        "destination",
+        "fate",
+        "inside",
+        "number",
+        "sent_at",
+        "source",
+        "transport",
+    )
 
     def __init__(self, number: int, sent_at: float, inside: Address, destination: Address, data: bytes) -> None:
         self.number = number
@@ -54,6 +66,7 @@ class Packet:
         self.data = data
         self.fate = "on its way"
         self.copy = False
+        self.transport = "UDP"
 
     @property
     def first_line(self) -> str:
@@ -66,6 +79,8 @@ class Packet:
         copy = "  (copy)" if self.copy else ""
         inside = "" if self.inside == self.source else f"  (from {format_address(self.inside)} behind NAT)"
         path = f"{format_address(self.source)} -> {format_address(self.destination)}"
+        if self.transport != "UDP":
+            path += f" {self.transport}"
         return f"{self.sent_at:12.6f}  {path:<44}  {self.first_line}{copy}{inside}{note}"
 
 
@@ -181,6 +196,16 @@ class _Report:
         self.error = error
 
 
+@final
+class _Event:
+    """Something that happens at a moment."""
+
+    __slots__ = ("what",)
+
+    def __init__(self, what: Callable[[], None]) -> None:
+        self.what = what
+
+
 class SimulatedNetwork:
     """All wires of a world. Tests use it through ``World``; what is public there is documented there."""
 
@@ -197,7 +222,7 @@ class SimulatedNetwork:
         self._partitions: set[tuple[str, str]] = set()
         self._rules: list[Callable[[Packet], bool]] = []
         self._nats: list[Nat] = []
-        self._on_the_way: list[tuple[float, int, Packet | _Report, Address]] = []  # the number breaks ties
+        self._on_the_way: list[tuple[float, int, Packet | _Report | _Event, Address]] = []  # the number breaks ties
         self._last_arrival: dict[tuple[str, str], float] = {}
         self._sequence = 0
         self._next_port = FIRST_EPHEMERAL_PORT
@@ -208,6 +233,18 @@ class SimulatedNetwork:
         self, interfaces: tuple[str, ...], host: str, port: int, on_readable: Callable[[DatagramEndpoint], None]
     ) -> SimulatedEndpoint:
         """Open an endpoint on a host that has ``interfaces``; TransportError when the address cannot be had."""
+        covered = self.covered(interfaces, host)
+        if port == 0:
+            port = self.free_port()
+        if any((address, port) in self._endpoints for address in covered):
+            raise TransportError(f"cannot listen on {host} port {port}: address in use", errno=errno.EADDRINUSE)
+        endpoint = SimulatedEndpoint(self, covered, (host, port), on_readable)
+        for address in covered:
+            self._endpoints[address, port] = endpoint
+        return endpoint
+
+    def covered(self, interfaces: tuple[str, ...], host: str) -> tuple[str, ...]:
+        """The addresses that a socket bound to ``host`` is reached at; TransportError when there are none."""
         family = address_family(host)
         if host == ANY[family]:
             covered = tuple(address for address in interfaces if address_family(address) == family)
@@ -215,14 +252,12 @@ class SimulatedNetwork:
             covered = (host,) if host in interfaces else ()
         if not covered:
             raise TransportError(f"cannot listen on {host}: not an address of this host", errno=errno.EADDRNOTAVAIL)
-        if port == 0:
-            port, self._next_port = self._next_port, self._next_port + 1
-        if any((address, port) in self._endpoints for address in covered):
-            raise TransportError(f"cannot listen on {host} port {port}: address in use", errno=errno.EADDRINUSE)
-        endpoint = SimulatedEndpoint(self, covered, (host, port), on_readable)
-        for address in covered:
-            self._endpoints[address, port] = endpoint
-        return endpoint
+        return covered
+
+    def free_port(self) -> int:
+        """A port that nobody has."""
+        port, self._next_port = self._next_port, self._next_port + 1
+        return port
 
     def release(self, endpoint: SimulatedEndpoint) -> None:
         """An endpoint has closed."""
@@ -248,6 +283,14 @@ class SimulatedNetwork:
             for other in others:
                 self._partitions.add((one, other))
                 self._partitions.add((other, one))
+
+    def is_cut(self, one: str, other: str) -> bool:
+        """Whether a partition lies between two addresses."""
+        return (one, other) in self._partitions
+
+    def conditions_between(self, one: str, other: str) -> Conditions:
+        """The weather between two addresses."""
+        return self._links.get((one, other), self.conditions) if self._links else self.conditions
 
     def heal(self) -> None:
         """Mend every partition."""
@@ -295,7 +338,7 @@ class SimulatedNetwork:
         if (source[0], host) in self._partitions:
             packet.fate = "partitioned"
             return
-        conditions = self._links.get((source[0], host), self.conditions) if self._links else self.conditions
+        conditions = self.conditions_between(source[0], host)
         random = self._random.random
         if conditions.loss and random() < conditions.loss:
             packet.fate = "lost"
@@ -361,6 +404,18 @@ class SimulatedNetwork:
         self._sequence += 1
         heapq.heappush(self._on_the_way, (arrival, self._sequence, packet, target))
 
+    def at(self, moment: float, what: Callable[[], None]) -> None:
+        """Have ``what`` happen then."""
+        self._sequence += 1
+        heapq.heappush(self._on_the_way, (moment, self._sequence, _Event(what), ("", 0)))
+
+    def record(self, source: Address, destination: Address, data: bytes) -> Packet:
+        """Put a message of a stream into the trace."""
+        packet = Packet(len(self.trace), self.loop.time(), source, destination, data)
+        packet.transport = "TCP"
+        self.trace.append(packet)
+        return packet
+
     def next_arrival(self) -> float | None:
         """When the next packet or error report arrives; None if none is on its way."""
         return self._on_the_way[0][0] if self._on_the_way else None
@@ -376,6 +431,9 @@ class SimulatedNetwork:
             _, _, thing, target = heapq.heappop(on_the_way)
             if isinstance(thing, _Report):
                 thing.endpoint.fail(target, thing.error)
+                continue
+            if isinstance(thing, _Event):
+                self.loop.call_soon(thing.what)
                 continue
             endpoint = self._endpoints.get(target)
             if endpoint is None:

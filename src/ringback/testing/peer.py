@@ -49,18 +49,73 @@ def as_datagram(text: str | bytes) -> bytes:
     return "\r\n".join([*head, *body, ""]).encode("utf-8", "surrogateescape")
 
 
+class Expecting:
+    """What every scripted far end can: take what has come, message by message."""
+
+    def __init__(self) -> None:
+        self._unread: deque[bytes] = deque()
+        self._arrived = asyncio.Event()
+
+    async def expect(self, what: str | int, timeout: float = PATIENCE, skip: Sequence[str | int] = ()) -> Message:
+        """The next message that has come, which must be a request of method ``what`` or a response of that status.
+
+        Methods and statuses in ``skip`` are passed over (100, or what is retransmitted). Raises AssertionError if the
+        next one is another, is not SIP, or none comes within ``timeout`` virtual seconds.
+        """
+        end = asyncio.get_running_loop().time() + timeout
+        while True:
+            left = end - asyncio.get_running_loop().time()
+            message = parse(await self.next_datagram(left, f"{what}"))
+            got: str | int = message.method if isinstance(message, Request) else message.status
+            if got == what:
+                return message
+            assert got in skip, f"expected {what}, got {message.start_line}"
+
+    async def expect_request(self, method: str, timeout: float = PATIENCE, skip: Sequence[str | int] = ()) -> Request:
+        """``expect`` for a request."""
+        message = await self.expect(method, timeout, skip)
+        assert isinstance(message, Request)
+        return message
+
+    async def expect_response(self, status: int, timeout: float = PATIENCE, skip: Sequence[str | int] = ()) -> Response:
+        """``expect`` for a response."""
+        message = await self.expect(status, timeout, skip)
+        assert isinstance(message, Response)
+        return message
+
+    async def next_datagram(self, timeout: float = PATIENCE, wanted: str = "a datagram") -> bytes:
+        """The next datagram or message of a stream, parsed or not; AssertionError if none comes in time."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout
+        while not self._unread:
+            self._arrived.clear()
+            try:
+                await asyncio.wait_for(self._arrived.wait(), end - loop.time())
+            except TimeoutError:
+                raise AssertionError(f"expected {wanted}, nothing came in time ({timeout:g} s)") from None
+        return self._unread.popleft()
+
+    async def silence(self, seconds: float) -> None:
+        """AssertionError if anything unread is there or comes within so many virtual seconds."""
+        await asyncio.sleep(seconds)
+        assert not self._unread, f"expected silence, got {self._unread[0][:80]!r}"
+
+    def forget(self) -> None:
+        """Skip whatever came and was not read."""
+        self._unread.clear()
+
+
 @final
-class ScriptedPeer:
+class ScriptedPeer(Expecting):
     """One socket of a simulated host. ``received`` keeps every datagram with its source, ``target`` where ``send``
     goes when it is not told: the last destination, or the last source if nothing was sent yet."""
 
     def __init__(self, host: SimulatedHost, port: int = 5060, target: Address | None = None) -> None:
+        super().__init__()
         self.host = host
         self.target = target
         self.received: list[tuple[bytes, Address]] = []
         self._endpoint = host.bind(host.address, port, self._readable)
-        self._unread: deque[tuple[bytes, Address]] = deque()
-        self._arrived = asyncio.Event()
         self._sources: dict[int, Address] = {}
 
     @property
@@ -71,7 +126,7 @@ class ScriptedPeer:
     def _readable(self, endpoint: DatagramEndpoint) -> None:
         taken = endpoint.receive(1 << 20)
         self.received.extend(taken)
-        self._unread.extend(taken)
+        self._unread.extend(data for data, _ in taken)
         if taken and self.target is None:
             self.target = taken[-1][1]
         self._arrived.set()
@@ -102,55 +157,6 @@ class ScriptedPeer:
         hop = response_hop(request.top_via)
         self._endpoint.send(response.to_bytes(), (hop.host, hop.port))
         return response
-
-    async def expect(self, what: str | int, timeout: float = PATIENCE, skip: Sequence[str | int] = ()) -> Message:
-        """The next message that has come, which must be a request of method ``what`` or a response of that status.
-
-        Methods and statuses in ``skip`` are passed over (100, or what is retransmitted). Raises AssertionError if the
-        next one is another, is not SIP, or none comes within ``timeout`` virtual seconds.
-        """
-        end = asyncio.get_running_loop().time() + timeout
-        while True:
-            left = end - asyncio.get_running_loop().time()
-            message = parse(await self.next_datagram(left, f"{what}"))
-            got: str | int = message.method if isinstance(message, Request) else message.status
-            if got == what:
-                return message
-            assert got in skip, f"expected {what}, got {message.start_line}"
-
-    async def expect_request(self, method: str, timeout: float = PATIENCE, skip: Sequence[str | int] = ()) -> Request:
-        """``expect`` for a request."""
-        message = await self.expect(method, timeout, skip)
-        assert isinstance(message, Request)
-        return message
-
-    async def expect_response(self, status: int, timeout: float = PATIENCE, skip: Sequence[str | int] = ()) -> Response:
-        """``expect`` for a response."""
-        message = await self.expect(status, timeout, skip)
-        assert isinstance(message, Response)
-        return message
-
-    async def next_datagram(self, timeout: float = PATIENCE, wanted: str = "a datagram") -> bytes:
-        """The next datagram, parsed or not; AssertionError if none comes in time."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + timeout
-        while not self._unread:
-            self._arrived.clear()
-            try:
-                await asyncio.wait_for(self._arrived.wait(), end - loop.time())
-            except TimeoutError:
-                raise AssertionError(f"expected {wanted}, nothing came in time ({timeout:g} s)") from None
-        data, _ = self._unread.popleft()
-        return data
-
-    async def silence(self, seconds: float) -> None:
-        """AssertionError if anything unread is there or comes within so many virtual seconds."""
-        await asyncio.sleep(seconds)
-        assert not self._unread, f"expected silence, got {self._unread[0][0][:80]!r}"
-
-    def forget(self) -> None:
-        """Skip whatever came and was not read."""
-        self._unread.clear()
 
     def close(self) -> None:
         """Give the port back."""

@@ -29,7 +29,10 @@ from ringback.testing.host import SimulatedHost
 from ringback.testing.nat import Nat
 from ringback.testing.network import Conditions, Packet, SimulatedNetwork
 from ringback.testing.seeded import SeededIds, VirtualClock
+from ringback.testing.streams import StreamWires
 from ringback.testing.virtual_time import SimulationStuck, VirtualLoop, VirtualSelector
+from ringback.transport.limits import DEFAULT_STREAM_LIMITS, StreamLimits
+from ringback.transport.tls import TlsConfiguration
 
 T = TypeVar("T")
 Place = SimulatedHost | str
@@ -65,6 +68,7 @@ class World:
         self.zone: dict[str, list[str]] = {}
         conditions = Conditions(loss, delay, jitter, duplicate, reorder)
         self._network = SimulatedNetwork(Random(f"{seed}/network"), conditions, icmp)
+        self._wires = StreamWires(self._network, Random(f"{seed}/streams"))
         self._selector = VirtualSelector(self._network.next_arrival, self._network.deliver)
         self.loop = self._network.loop = VirtualLoop(self._selector)
         self.clock = VirtualClock(self._selector)
@@ -94,7 +98,7 @@ class World:
         if isinstance(known, SimulatedHost):
             return known
         random = Random(f"{self.seed}/{interfaces[0]}")
-        host = SimulatedHost(interfaces, self._network, self.zone, self.clock, SeededIds(random), random)
+        host = SimulatedHost(interfaces, self._network, self.zone, self.clock, SeededIds(random), random, self._wires)
         for address in interfaces:
             self._network.hosts[address] = host
         return host
@@ -106,6 +110,8 @@ class World:
         timings: Timings = DEFAULT_TIMINGS,
         observer: Observer | None = None,
         wake_grid: float = 0.0,
+        tls: TlsConfiguration | None = None,
+        limits: StreamLimits = DEFAULT_STREAM_LIMITS,
     ) -> Stack:
         """A stack on ``host``, watched by ``check_quiet`` and closed with the world. It listens nowhere yet."""
         stack = Stack(
@@ -117,6 +123,8 @@ class World:
             observer=observer,
             wake_grid=wake_grid,
             secret=host.random.randbytes(32),
+            tls=tls,
+            limits=limits,
         )
         self.watch(f"stack of {host.address}", stack.counts)
         self._stacks.append(stack)
@@ -160,6 +168,10 @@ class World:
     def heal(self) -> None:
         """Mend every partition."""
         self._network.heal()
+
+    def break_connections(self, ones: Place | Iterable[Place], others: Place | Iterable[Place]) -> int:
+        """Reset the TCP connections between two hosts, or two groups of hosts, at both ends; how many there were."""
+        return self._wires.break_between(_addresses(ones), _addresses(others))
 
     def nat(self, inside: str, public: str, *, timeout: float = 30.0, symmetric: bool = False) -> Nat:
         """Put the network ``inside`` ("192.168.1.0/24", or one address) behind the public address.
@@ -268,6 +280,7 @@ class World:
         self.loop.close()
         self._watched.clear()
         self._stacks.clear()
+        self._wires.close()
         self._network.close()
         gc.collect()  # a whole server holds itself; looks only at what is younger than this world
         gc.unfreeze()

@@ -18,7 +18,8 @@ from typing import final
 
 from ringback.errors import TransportError
 from ringback.protocol.routing.flow import Address
-from ringback.transport.network import DatagramEndpoint, address_family
+from ringback.transport.network import DatagramEndpoint, StreamAcceptor, StreamOwner, address_family
+from ringback.transport.stream import connect, listen
 
 logger = logging.getLogger(__name__)
 
@@ -189,6 +190,16 @@ class SystemNetwork:
             raise TransportError(text, errno=error.errno) from error
         self._check_buffer(sock)
         return SystemDatagramEndpoint(asyncio.get_running_loop(), sock, on_readable)
+
+    async def listen_stream(
+        self, host: str, port: int, on_connection: Callable[[], StreamOwner] | None
+    ) -> StreamAcceptor:
+        """Listen on TCP; see ``transport.stream``."""
+        return await listen(host, port, on_connection)
+
+    async def connect_stream(self, host: str, port: int, owner: StreamOwner, source: str | None = None) -> None:
+        """Connect by TCP; see ``transport.stream``."""
+        await connect(host, port, owner, source)
 
     def _check_buffer(self, sock: socket.socket) -> None:
         granted = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # Linux counts its own overhead in

@@ -40,6 +40,57 @@ class DatagramEndpoint(Protocol):
         """Stop receiving and give the port back. A second call does nothing."""
 
 
+class StreamSocket(Protocol):
+    """One TCP connection, or the likeness of one: bytes in order both ways. Never blocks."""
+
+    local: Address
+    """Our end of it."""
+
+    remote: Address
+    """The peer's end."""
+
+    def send(self, data: bytes) -> None:
+        """Send, or keep for as long as the peer does not read. Does nothing once the connection has ended."""
+
+    def unsent(self) -> int:
+        """Bytes that are kept because the peer does not read."""
+
+    def pause(self) -> None:
+        """Read no more for now: the peer is held up once the buffers are full."""
+
+    def resume(self) -> None:
+        """Read again."""
+
+    def close(self) -> None:
+        """Send what is kept, then end the connection. ``ended`` still comes."""
+
+    def abort(self) -> None:
+        """End the connection at once; what is kept is lost. ``ended`` still comes."""
+
+
+class StreamOwner(Protocol):
+    """Who is told what happens to a connection, always from the event loop, never from within a call of ours."""
+
+    def connected(self, stream: StreamSocket) -> None:
+        """The connection is there. Called once, before anything else."""
+
+    def received(self, data: bytes) -> None:
+        """Bytes have come."""
+
+    def ended(self, error: TransportError | None) -> None:
+        """It is over; None when one of the two closed it in order. Called once, after everything else."""
+
+
+class StreamAcceptor(Protocol):
+    """A port on which connections are accepted."""
+
+    local: Address
+    """The address that it is bound to."""
+
+    def close(self) -> None:
+        """Accept no more. Connections that are there stay."""
+
+
 class Network(Protocol):
     """Opens endpoints."""
 
@@ -50,6 +101,22 @@ class Network(Protocol):
 
         ``on_readable`` is called from the event loop whenever datagrams or delivery failures wait to be taken.
         Raises TransportError if the address cannot be had.
+        """
+
+    async def listen_stream(
+        self, host: str, port: int, on_connection: Callable[[], StreamOwner] | None
+    ) -> StreamAcceptor:
+        """Accept TCP connections on the numeric ``host`` and ``port`` (0: any free one).
+
+        ``on_connection`` gives each its owner. None: the port is only taken, and connections to it are refused.
+        Raises TransportError if the address cannot be had.
+        """
+
+    async def connect_stream(self, host: str, port: int, owner: StreamOwner, source: str | None = None) -> None:
+        """Open a TCP connection to the numeric ``host``, from the address ``source`` if given.
+
+        Returns when ``owner`` has been told that it is connected. Raises TransportError when it cannot be had; then
+        the owner hears nothing.
         """
 
     def source_address(self, remote: str) -> str:

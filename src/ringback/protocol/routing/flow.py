@@ -12,6 +12,7 @@ from typing import final
 Address = tuple[str, int]  # numeric host without brackets, port
 
 RELIABLE_TRANSPORTS = frozenset({"TCP", "TLS", "WS", "WSS", "SCTP"})
+SECURE_TRANSPORTS = frozenset({"TLS", "WSS"})
 
 
 def format_address(address: Address) -> str:
@@ -22,14 +23,19 @@ def format_address(address: Address) -> str:
 
 @final
 class Hop:
-    """A next hop: transport in capitals ("UDP"), numeric host without brackets, port."""
+    """A next hop: transport in capitals ("UDP"), numeric host without brackets, port.
 
-    __slots__ = ("host", "port", "transport")
+    ``name`` is the domain that led there and that a certificate must speak for (RFC 5922 §7.1): set for TLS and WSS
+    only, empty where a URI gave the numeric host itself.
+    """
 
-    def __init__(self, transport: str, host: str, port: int) -> None:
+    __slots__ = ("host", "name", "port", "transport")
+
+    def __init__(self, transport: str, host: str, port: int, name: str = "") -> None:
         self.transport = transport
         self.host = host
         self.port = port
+        self.name = name
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -37,13 +43,15 @@ class Hop:
             and self.port == other.port
             and self.host == other.host
             and self.transport == other.transport
+            and self.name == other.name
         )
 
     def __hash__(self) -> int:
-        return hash((self.transport, self.host, self.port))
+        return hash((self.transport, self.host, self.port, self.name))
 
     def __repr__(self) -> str:
-        return f"Hop({self.transport} {format_address((self.host, self.port))})"
+        name = f" {self.name}" if self.name else ""
+        return f"Hop({self.transport} {format_address((self.host, self.port))}{name})"
 
 
 @final
