@@ -320,12 +320,12 @@ class Office:
     async def _lose_patience(self, caller: Person, call: Call, story: Story) -> None:
         patience = caller.patience
         if patience == "waits":
-            await asyncio.sleep(300.0)  # a final response may have been lost for good
-        elif patience == "gives up":
+            return
+        if patience == "gives up":
             await asyncio.sleep(caller.gives_up_after)
         elif patience == "gives up on the answer":
             self._moment.clear()
-            await asyncio.wait([asyncio.ensure_future(self._moment.wait())], timeout=300.0)
+            await self._moment.wait()
         elif patience == "gives up on ringing":
             while not story.told:
                 await asyncio.sleep(0.01)

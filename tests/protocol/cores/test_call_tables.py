@@ -32,6 +32,7 @@ IGNORED = {
     (State.CANCELLING, Input.HANG_UP): "withdrawn already",
     (State.CONFIRMED, Input.WITHDRAW): "answered: CANCEL comes too late",
     (State.CONFIRMED, Input.ABANDON): "a deadline of before the answer",
+    (State.CONFIRMED, Input.OVERDUE): "a deadline of before the answer",
     (State.LEAVING, Input.ABANDON): "a deadline of before the answer",
     (State.LEAVING, Input.WITHDRAW): "BYE is out",
     (State.LEAVING, Input.HANG_UP): "BYE is out",

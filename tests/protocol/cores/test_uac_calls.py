@@ -441,6 +441,48 @@ def test_the_64_t1_begin_when_a_cancel_kept_back_leaves(bench: Bench) -> None:
     assert alice.last(CallOver).reason is EndReason.CANCELLED
 
 
+@pytest.mark.row("CAN-1", part="when nobody answers in time")
+@pytest.mark.rfc("3261 9.1")
+def test_a_call_that_rings_for_ever_is_withdrawn_and_reported_as_a_timeout(bench: Bench) -> None:
+    alice, number, invite = dial_far(bench)
+    bench.answer(invite, 100)
+    bench.advance(200)
+    bench.answer(invite, 180)
+    bench.advance(244.9)
+    assert bench.sent("CANCEL") == []
+    bench.advance(0.2)
+    assert state(alice, number) is State.CANCELLING
+    bench.answer(bench.sent("CANCEL")[0], 200)
+    bench.answer(invite, 487)
+    over = alice.last(CallOver)
+    assert over.reason is EndReason.FAILED
+    assert isinstance(over.error, TransactionTimeout)
+    bench.advance(40)
+    assert alice.leftovers() == {}
+
+
+def test_a_call_that_rings_for_ever_and_cannot_be_cancelled_is_given_up(bench: Bench) -> None:
+    alice, _, invite = dial_far(bench)
+    bench.answer(invite, 100)
+    bench.advance(245)
+    assert "CallOver" not in alice.names()
+    bench.advance(32.1)
+    assert isinstance(alice.last(CallOver).error, TransactionTimeout)
+    bench.advance(40)
+    assert alice.leftovers() == {}
+
+
+def test_a_call_that_is_answered_goes_on_when_its_ringing_would_be_over(bench: Bench) -> None:
+    alice, bob = pair(bench)
+    number = dial(bench, alice)
+    offered = bob.last(CallOffered).call
+    bob.uas.ring(offered, bench.now)
+    bench.settle()
+    bob.uas.answer(offered, bench.now, body=ANSWER, content_type=SDP)
+    bench.advance(300)
+    assert state(alice, number) is State.CONFIRMED
+
+
 def test_withdrawn_call_that_nobody_answers_is_cancelled_not_failed(bench: Bench) -> None:
     alice, number, _ = dial_far(bench)
     alice.uac.cancel(number, bench.now)

@@ -4,8 +4,9 @@ Rule 1. Every call has exactly one outcome: answered, refused, failed or cancell
 Rule 2. A user who withdraws is rid of the call at once; the machine is not. It stays until the far end has been told:
         CANCEL goes out after the first provisional response and not before (the transaction layer keeps it back),
         and a 2xx that crosses it is acknowledged and ended by BYE (§9.1, §15).
-Rule 3. An INVITE transaction that has heard a 1xx has no timer of its own, so 64*T1 after CANCEL went out the
-        transaction is destroyed (§9.1).
+Rule 3. An INVITE transaction that has heard a 1xx has no timer of its own. So a call that rings is withdrawn by itself
+        when nothing more has come for longer than any proxy lets it ring (Timer C, §16.6 step 11): the final response
+        is lost for good. And 64*T1 after CANCEL went out the transaction is destroyed (§9.1).
 Rule 4. A challenge that can be answered is not an outcome, unless the user has withdrawn: then it is as good as any.
 Rule 5. A BYE in an early dialog, ours or theirs, ends that dialog only: other forks live on, and a final response to
         the INVITE comes all the same. It is no input here.
@@ -36,6 +37,7 @@ CALLER: Table = {
         Input.FAILURE: (Action.REPORT_FAILURE, State.TERMINATED),
         Input.BROKEN: (Action.REPORT_FAILURE, State.TERMINATED),
         Input.WITHDRAW: (Action.CANCEL_AND_WAIT, State.CANCELLING),  # §9.1
+        Input.OVERDUE: (Action.CANCEL_AND_WAIT, State.CANCELLING),  # §9.1, as a proxy does after Timer C (§16.8)
     },
     State.WITHDRAWN: {
         Input.PROVISIONAL: (Action.WAIT, State.CANCELLING),  # the layer's CANCEL leaves now

@@ -55,6 +55,7 @@ class Input(StrEnum):
     REJECT = "reject"
     HANG_UP = "hang up"
     # time, and the fate of our own requests
+    OVERDUE = "no final response in all the time there is"
     ABANDON = "64*T1 since CANCEL"
     NO_ACK = "64*T1 since 2xx"
     LOST = "dialog lost"
@@ -78,6 +79,7 @@ REASONS: dict[Input, EndReason] = {
     Input.FAILURE: EndReason.REJECTED,
     Input.TIMEOUT: EndReason.FAILED,
     Input.BROKEN: EndReason.FAILED,
+    Input.OVERDUE: EndReason.FAILED,
     Input.WITHDRAW: EndReason.CANCELLED,
     Input.CANCEL: EndReason.CANCELLED,
     Input.REJECT: EndReason.REJECTED,
@@ -98,7 +100,8 @@ class Call:
     its end.
 
     A caller's call has ``token``, naming the exchange of its INVITE; ``early``, the dialogs that nobody has answered
-    in yet, by remote tag; ``left``, the remote tags of those it sent BYE to; and ``cancel_headers``.
+    in yet, by remote tag; ``left``, the remote tags of those it sent BYE to; ``cancel_headers``; ``overdue_at``, when
+    it is given up although it rings, 0.0 while no timer runs for that.
 
     A callee's call has ``key``, the transaction of its INVITE; ``request``, that INVITE until it is answered; ``tag``,
     its To tag; and ``contact``, our Contact value where the caller reached us.
@@ -115,6 +118,7 @@ class Call:
         "key",
         "left",
         "number",
+        "overdue_at",
         "reason",
         "request",
         "state",
@@ -131,6 +135,7 @@ class Call:
         self.early: dict[str, Dialog] = {}
         self.left: set[str] = set()
         self.cancel_headers: list[tuple[str, str]] = []
+        self.overdue_at = 0.0
         self.key: ServerKey = ()
         self.request: Request | None = None
         self.tag = ""

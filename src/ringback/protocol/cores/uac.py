@@ -70,7 +70,9 @@ class UacCore(Requests):
         super().__init__(layer, ids, account, flow_to=flow_to, sent_by=sent_by)
         self._calls = calls
         self._timings = timings
-        self._timers = TimerQueue()  # items: call and None for its ABANDON, call and Call-ID to forget that
+        # A proxy's Timer C, and Timer B for two silent branches: by then a final response has come or is lost.
+        self._longest_ringing = timings.timer_c + 2 * 64 * timings.t1
+        self._timers = TimerQueue()  # items: call and the input that is due, call and Call-ID to forget that
         self._given_up: dict[str, Exchange] = {}  # by Call-ID: INVITEs without an answer, for 64*T1 more
 
     # what the user asks for
@@ -243,12 +245,15 @@ class UacCore(Requests):
 
     def handle_timers(self, now: float) -> None:
         """Do what is due."""
-        for number, call_id in self._timers.expired(now):
+        for number, what in self._timers.expired(now):
             call = self._calls.get(number)
-            if call_id is not None:
-                self._given_up.pop(call_id, None)
+            if not isinstance(what, Input):
+                self._given_up.pop(what, None)
+            elif call is not None and what is Input.OVERDUE and call.overdue_at > now:
+                self._timers.start_at(call.overdue_at, (number, what))  # something was heard meanwhile
             elif call is not None:
-                self.advance(call, Input.ABANDON, now)
+                call.overdue_at = 0.0
+                self.advance(call, what, now)
 
     def next_deadline(self) -> float | None:
         """When ``handle_timers`` is to be called next, None for never."""
@@ -407,7 +412,7 @@ class UacCore(Requests):
 
     def _on_response(self, action: Action, call: Call, exchange: Exchange, response: Response, now: float) -> None:
         if action is Action.REPORT_PROGRESS:
-            self._progress(call, exchange, response)
+            self._progress(call, exchange, response, now)
         elif action is Action.ESTABLISH:
             self._establish(call, exchange, response, now)
             self._events.append(CallAnswered(call.number, response))
@@ -420,7 +425,7 @@ class UacCore(Requests):
             self._calls.drop_early(call)
             self._retry(exchange, now)
         else:  # WAIT
-            self._timers.start(64 * self._timings.t1, (call.number, None), now)
+            self._timers.start(64 * self._timings.t1, (call.number, Input.ABANDON), now)
 
     def _on_withdrawal(self, action: Action, call: Call, exchange: Exchange, now: float) -> None:
         if action is Action.ABANDON:
@@ -433,16 +438,20 @@ class UacCore(Requests):
         else:
             self._layer.cancel(exchange.key, now, call.cancel_headers)
             if action is Action.CANCEL_AND_WAIT:
-                self._timers.start(64 * self._timings.t1, (call.number, None), now)
+                self._timers.start(64 * self._timings.t1, (call.number, Input.ABANDON), now)
 
     def _give_up(self, call: Call, exchange: Exchange, now: float) -> None:
         self._given_up[exchange.call_id] = exchange
         self._timers.start(64 * self._timings.t1, (call.number, exchange.call_id), now)
 
-    def _progress(self, call: Call, exchange: Exchange, response: Response) -> None:
-        tag = response.to_tag
+    def _progress(self, call: Call, exchange: Exchange, response: Response, now: float) -> None:
+        if not call.overdue_at:
+            self._timers.start(self._longest_ringing, (call.number, Input.OVERDUE), now)
+            call.overdue_at = now + self._longest_ringing
         if response.status == 100:
             return
+        call.overdue_at = now + self._longest_ringing
+        tag = response.to_tag
         if tag and tag not in call.early and tag not in call.left and exchange.request is not None:
             dialog = dialogs.as_uac(exchange.request, response)
             call.early[tag] = dialog
@@ -479,5 +488,8 @@ class UacCore(Requests):
         self._calls.end(call)
         reason = call.reason
         assert reason is not None
-        cancelled = reason is EndReason.CANCELLED
-        self._events.append(CallOver(call.number, reason, message, None if cancelled else error))
+        if reason is EndReason.CANCELLED:
+            error = None
+        elif reason is EndReason.FAILED and error is None:
+            error = TransactionTimeout("it rang, and no final response came in time")
+        self._events.append(CallOver(call.number, reason, message, error))
