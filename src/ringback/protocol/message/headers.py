@@ -195,25 +195,27 @@ class Headers:
         In a comma list only the first value goes. Raises ``RemoteProtocolError`` when the list cannot be read.
         """
         key = KEYS.get(name) or header_key(name)
-        line = self._first.get(key)
+        first = self._first
+        line = first.get(key)
         if line is None:
             return None
-        at = self.names.index(key)
+        names, lines = self.names, self.lines
+        at = names.index(key)
         typed = self._typed.get(key)
+        rest: list[str] = []
         if "," in line and key in LISTS:
             value, *rest = self._split(line, key)
         else:
             value = unfold(line.partition(":")[2]).strip(" \t")
-            rest = []
         if rest:
-            self.lines[at] = self._first[key] = f"{display_name(key)}: {', '.join(rest)}"
+            lines[at] = first[key] = f"{display_name(key)}: {', '.join(rest)}"
         else:
-            del self.names[at]
-            del self.lines[at]
-            if len(self.names) >= len(self._first) and key in self.names:
-                self._first[key] = self.lines[self.names.index(key)]
+            del names[at]
+            del lines[at]
+            if len(names) >= len(first) and key in names:
+                first[key] = lines[names.index(key)]
             else:
-                del self._first[key]
+                del first[key]
         self._changed(key)
         if typed is not None and key in LISTS:
             self._typed[key] = typed[1:]  # the rest is parsed already

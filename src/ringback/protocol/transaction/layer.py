@@ -201,9 +201,10 @@ class TransactionLayer:
         """Make the server transaction of a request that came as ``RequestReceived``; ``user`` hears of it from now on.
 
         ``to_tag`` is what the layer's own 200 to a CANCEL bears: the tag that the user will answer with (§9.2). The
-        request is kept until a final response and must not be edited. ``key`` is what ``RequestReceived`` said, for those
-        who have kept it. An INVITE gets 100 after 200 ms unless it is answered before, another request when RFC 4320 §4.1 has it due. Raises ``LocalProtocolError`` for ACK and for a
-        request whose transaction lives already.
+        request is kept until a final response and must not be edited. ``key`` is what ``RequestReceived`` said, for
+        those who have kept it. An INVITE gets 100 after 200 ms unless it is answered before, another request when
+        RFC 4320 §4.1 has it due. Raises ``LocalProtocolError`` for ACK and for a request whose transaction lives
+        already.
         """
         if key is None:
             key = server_key(request)
@@ -265,8 +266,9 @@ class TransactionLayer:
     def send_request(self, request: Request, flow: Flow, now: float, user: str, branch: str | None = None) -> ClientKey:
         """Send a request whose own Via is on top, make its client transaction, report to ``user``.
 
-        ``branch`` is that Via's, for those who have just written it. The request is kept until a final response and must not be edited. Raises ``LocalProtocolError`` for ACK
-        (``send_stateless``), for a branch without the magic cookie and for one that is in use.
+        ``branch`` is that Via's, for those who have just written it. The request is kept until a final response and
+        must not be edited. Raises ``LocalProtocolError`` for ACK (``send_stateless``), for a branch without the magic
+        cookie and for one that is in use.
         """
         method = request.method
         if branch is None:
