@@ -425,6 +425,13 @@ def test_a_contact_is_not_longer_than_a_datagram_can_list_ten_of() -> None:
         ("LocalHost.", "loopback"),
         ("x.localhost", "loopback"),
         ("[::1]", "loopback"),
+        ("phone.example.test;maddr=127.0.0.1", "loopback"),
+        ("localhost;maddr=[::1]", "loopback"),
+        ("198.51.100.7;maddr=169.254.169.254", "link-local"),
+        ("198.51.100.7;maddr=198.51.100.8", ""),
+        ("127.0.0.1;maddr=169.254.169.254", "both"),
+        ("phone.example.test;maddr=a:b", "other"),
+        ("phone.example.test;maddr=[]", ""),
         ("[::ffff:127.0.0.1]", "loopback"),
         ("169.254.169.254", "link-local"),
         ("[fe80::1]", "link-local"),
@@ -432,6 +439,7 @@ def test_a_contact_is_not_longer_than_a_datagram_can_list_ten_of() -> None:
         ("[::]", "other"),
         ("224.0.1.75", "other"),
         ("[ff02::1]", "other"),
+        ("[::ffff:010.0.0.1]", "other"),
         ("255.255.255.255", "other"),
         ("127.1", "other"),
         ("2130706433", "other"),
@@ -450,6 +458,13 @@ def test_a_contact_reaches_into_the_servers_own_network_only_from_there(host: st
         assert outcome.status == (200 if reaches_outward(uri, flow) else 403)
     assert reaches_outward(uri, None) is (not kind)
     assert reaches_outward(Uri.parse("mailto:b@localhost"), FLOW)
+
+
+@pytest.mark.threat("T15")
+def test_a_path_reaches_into_the_servers_own_network_only_from_there() -> None:
+    for first, status in (("127.0.0.1;lr", 403), ("h;maddr=[::1];lr", 403), ("edge.example.test;lr", 200)):
+        path = f"<sip:{first}>, <sip:127.0.0.1;lr>"  # the second value is the first one's business
+        assert run(register("<sip:b@h>", headers=(("Path", path), ("Supported", "path")))).status == status
 
 
 def test_the_operator_may_judge_contacts_otherwise() -> None:

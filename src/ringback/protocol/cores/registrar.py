@@ -45,21 +45,24 @@ def reaches_outward(uri: Uri, flow: Flow | None) -> bool:
 
     Loopback, link-local (where clouds keep their metadata), unspecified, multicast and broadcast addresses are refused,
     unless the REGISTER itself came from a loopback or link-local address of that kind. A host that is all digits and
-    dots without being an address is refused too: resolvers read it as one.
+    dots without being an address is refused too: resolvers read it as one. What ``maddr`` says is looked at as well,
+    since that is where a request for the contact would go (RFC 3263 §4).
     """
     if not uri.is_sip:
         return True
-    kind = _address_kind(uri.ip)
-    if not kind:
+    maddr = uri.params.get("maddr")
+    kinds = [_address_kind(uri.ip)] if not maddr else [_address_kind(uri.ip), _address_kind(maddr.strip("[]"))]
+    if not any(kinds):
         return True
-    return flow is not None and kind in ("loopback", "link-local") and kind == _address_kind(flow.remote[0])
+    ours = "" if flow is None else _address_kind(flow.remote[0])
+    return ours in ("loopback", "link-local") and all(kind in ("", ours) for kind in kinds)
 
 
 def _address_kind(host: str) -> str:
     """What a host is when it is not one of the world's: "loopback", "link-local" or "other"; "" for all the rest."""
     if ":" in host:
         return _address_kind_6(host)
-    if host[-1] > "9" or not is_ipv4(host):
+    if not host or host[-1] > "9" or not is_ipv4(host):
         name = ascii_lower(host).rstrip(".")
         if name == "localhost" or name.endswith(".localhost"):
             return "loopback"
@@ -75,7 +78,10 @@ def _address_kind(host: str) -> str:
 
 
 def _address_kind_6(host: str) -> str:
-    address = IPv6Address(host)
+    try:
+        address = IPv6Address(host)
+    except ValueError:
+        return "other"  # an IPv4 part with leading zeros, octal for one reader and decimal for the next
     if address.ipv4_mapped is not None:
         return _address_kind(str(address.ipv4_mapped))
     if address.is_loopback:
@@ -93,7 +99,7 @@ class Policy:
     below what 423 is answered, above what the interval is cut. ``maximum_contacts`` bindings an AOR may have;
     ``maximum_listed`` contacts one REGISTER may name. ``extensions`` the option tags that Require may name.
     ``path_unasked`` accepts a Path though the client did not say that it supports it (RFC 3327 §5.3). ``allows``
-    judges each contact that is to be added, with the flow that the REGISTER came on.
+    judges each contact that is to be added, and the first Path value, with the flow that the REGISTER came on.
     """
 
     __slots__ = (
@@ -261,7 +267,7 @@ def _change(
     contacts = request.contacts
     if len(contacts) > policy.maximum_listed:
         raise _RefusalError(refusal(403, f"at most {policy.maximum_listed} contacts in a REGISTER", _OWN_LIMIT))
-    path = _path(request, policy)
+    path = _path(request, policy, flow)
     user_agent = (request.get("user-agent") or "")[:MAX_USER_AGENT]
     received = "" if flow is None else flow_text(flow)
     call_id, cseq = request.call_id, request.cseq.number
@@ -350,8 +356,9 @@ def _contact_params(contact: NameAddr) -> str:
     return text
 
 
-def _path(request: Request, policy: Policy) -> list[str]:
-    """The Path to keep with the bindings (RFC 3327 §5.3); 420 when the client does not know of it."""
+def _path(request: Request, policy: Policy, flow: Flow | None) -> list[str]:
+    """The Path to keep with the bindings (RFC 3327 §5.3); 420 when the client does not know of it, 403 when its first
+    value, where requests for the bindings go, is no more allowed than a contact there."""
     paths = [str(path) for path in request.paths]
     if not paths:
         return paths
@@ -364,6 +371,8 @@ def _path(request: Request, policy: Policy) -> list[str]:
     for path in request.paths:
         if not path.uri.is_sip:
             raise RemoteProtocolError("a Path value is no SIP URI", header="Path", clause="RFC 3327 §4")
+    if not policy.allows(request.paths[0].uri, flow):
+        raise _RefusalError(refusal(403, "a Path that may not be registered", _OWN_LIMIT))
     return paths
 
 
