@@ -174,7 +174,12 @@ def hop(text):
         ("SIP/2.0/UDP 10.0.0.1:4540", Hop("UDP", "10.0.0.1", 4540)),
         ("SIP/2.0/UDP [2001:db8::1]", Hop("UDP", "2001:db8::1", 5060)),
         ("SIP/2.0/UDP 10.0.0.1:7000;maddr=224.2.0.1;received=192.0.2.1;rport=1", Hop("UDP", "224.2.0.1", 7000)),
-        ("SIP/2.0/UDP 10.0.0.1;maddr=[2001:db8::1]", Hop("UDP", "2001:db8::1", 5060)),
+        ("SIP/2.0/UDP 10.0.0.1;maddr=[ff02::1]", Hop("UDP", "ff02::1", 5060)),
+        # whoever it names did not ask for it (THREATS T11)
+        ("SIP/2.0/UDP 10.0.0.1;maddr=[2001:db8::1]", Hop("UDP", "10.0.0.1", 5060)),
+        ("SIP/2.0/UDP 10.0.0.1:7000;maddr=198.51.100.9;received=192.0.2.1;rport=1", Hop("UDP", "192.0.2.1", 1)),
+        ("SIP/2.0/UDP 10.0.0.1;maddr=victim.test;received=192.0.2.1", Hop("UDP", "192.0.2.1", 5060)),
+        ("SIP/2.0/UDP 10.0.0.1;maddr=255.255.255.255;received=192.0.2.1", Hop("UDP", "192.0.2.1", 5060)),
         ("SIP/2.0/UDP 10.0.0.1;received=[2001:db8::1]", Hop("UDP", "2001:db8::1", 5060)),
         ("SIP/2.0/UDP [2001:db8:::1]", Hop("UDP", "2001:db8::1", 5060)),
         ("SIP/2.0/UDP 10.0.0.1;received=2001:db8::1", Hop("UDP", "2001:db8::1", 5060)),

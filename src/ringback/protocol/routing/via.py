@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringback.protocol.grammar import ascii_lower, split_unquoted, strip_lws
+from ringback.protocol.grammar import ascii_lower, is_ipv4, split_unquoted, strip_lws
 from ringback.protocol.routing.flow import RELIABLE_TRANSPORTS, Hop
 
 if TYPE_CHECKING:
@@ -58,10 +58,14 @@ def stamp(request: Request, flow: Flow) -> None:
 def response_hop(via: Via) -> Hop:
     """Where a response with this top Via goes (RFC 3261 §18.2.2, RFC 3581 §4).
 
-    For datagrams: ``maddr`` if there is one, else ``received`` with the ``rport`` port, else ``received`` with the
-    sent-by port, else sent-by itself. For a reliable transport the connection of the request comes first (the
-    caller knows it); the hop says where to connect to when that is gone. The host is numeric whenever the request
-    was stamped; a Via that was never stamped may give a name.
+    For datagrams: ``maddr`` if it is a multicast group, else ``received`` with the ``rport`` port, else ``received``
+    with the sent-by port, else sent-by itself. For a reliable transport the connection of the request comes first (the
+    caller knows it); the hop says where to connect to when that is gone. The host is numeric whenever the request was
+    stamped; a Via that was never stamped may give a name.
+
+    A unicast ``maddr`` is passed over, though §18.2.2 knows no difference: a client writes one only when it sends to a
+    group (§18.1.1), and to follow any other would let everybody aim our responses, an unacknowledged 486 eleven times
+    over, at a third party without so much as forging a source (THREATS T11).
     """
     transport = via.transport
     params = via.params
@@ -70,7 +74,7 @@ def response_hop(via: Via) -> Hop:
     if transport in RELIABLE_TRANSPORTS:
         return Hop(transport, _bare(received or via.host), port)
     maddr = params.get("maddr")
-    if maddr:
+    if maddr and _is_multicast(_bare(maddr)):
         return Hop(transport, _bare(maddr), port)
     if received:
         return Hop(transport, _bare(received), _port(params.get("rport")) or port)
@@ -92,6 +96,13 @@ def _bare(host: str) -> str:
         return host
     host = host.replace(":::", "::")
     return host[1:-1] if host[0] == "[" else host
+
+
+def _is_multicast(host: str) -> bool:
+    """224.0.0.0/4 and ff00::/8."""
+    if ":" in host:
+        return host[:2] in ("ff", "FF", "fF", "Ff")
+    return is_ipv4(host) and 224 <= int(host.partition(".")[0]) <= 239
 
 
 def _port(text: str | None) -> int | None:
