@@ -140,6 +140,17 @@ def test_refuses_a_header_without_a_name(line):
     assert error.message.call_id == "c1@192.0.2.1"
 
 
+@pytest.mark.threat("T3")
+def test_counts_the_via_values_of_every_line():
+    limits = Limits(via_count=4)
+    for vias in (["a", "b,c,d"], ["a,b,c", "d"], ["a", "b", "c", "d"], ["a,b,c,d"]):
+        lines = [f"Via: {','.join([f'SIP/2.0/UDP {host}' for host in line.split(',')])}" for line in vias]
+        data = replaced("Via", "", INVITE).replace(b"Max-Forwards", "\r\n".join([*lines, "Max-Forwards"]).encode())
+        validate(parse_message(data, limits), limits)
+        more = data.replace(b"Max-Forwards", b"v: SIP/2.0/UDP e\r\nMax-Forwards")
+        assert refusal(more, limits).header == "Via"
+
+
 @pytest.mark.threat("T4")
 def test_refuses_a_nul_that_nothing_escapes_and_repeats_it_in_no_answer():
     for line in ("Subject: a\0b", "Require: \0", "Reason: SIP;text=\0", 'X: "\\\0\0"'):
