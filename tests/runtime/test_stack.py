@@ -565,11 +565,14 @@ class SlowResolver:
     """A resolver that takes a second, or fails after it."""
 
     async def addresses(self, host: str, family: int | None = None) -> list[str]:
-        if host == SERVER:
-            return [host]
+        return [host]
+
+    async def records(self, name: str, kind: str) -> list[str]:
+        if kind != "A":
+            return []
         await suspend()
         await asyncio.sleep(1)
-        if host == "nowhere.test":
+        if name == "nowhere.test":
             raise TransportError("no such name")
         return ["10.0.0.7"]
 
@@ -603,11 +606,11 @@ def test_a_slow_answer_comes_later_and_begins_a_turn(world: World) -> None:
 class BrokenResolver:
     """A resolver with faults of its own: at once, later, and one that waits without saying so."""
 
-    async def addresses(self, host: str, family: int | None = None) -> list[str]:
-        if host == "later.test":
+    async def records(self, name: str, kind: str) -> list[str]:
+        if name == "later.test":
             await suspend()
             await asyncio.sleep(1)
-        if host == "careless.test":
+        if name == "careless.test":
             await asyncio.sleep(1)
         raise ValueError("a fault in the resolver")
 
@@ -638,6 +641,7 @@ def test_closing_cancels_what_is_being_located(world: World) -> None:
     stack.add("core", core)
 
     async def main() -> None:
+        await stack.listen("UDP", SERVER, 5060)
         core.said.append(Locate("core", 1, Uri.parse("sip:example.test")))
         stack.turn()
         await asyncio.sleep(0)

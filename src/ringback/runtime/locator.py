@@ -1,35 +1,101 @@
-"""The answer to ``Locate``: addresses for a name, as hops.
+"""The answer to ``Locate``: RFC 3263 with a resolver for its questions.
 
-This much of RFC 3263: the transport that the URI or the question names, else UDP; the port that the URI names, else
-the transport's default; A and AAAA records in the resolver's order, those left out that no socket of ours reaches.
+The machine is ``protocol.routing.locate.Location``. Its rounds have at most twice as many questions as servers, all of
+a round asked at once. A name that is slow, or whose DNS lies, costs its own request ``PATIENCE`` seconds at most.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
-from ringback.errors import TransportError
+from ringback.errors import RemoteProtocolError, TransportError
 from ringback.protocol.routing.flow import Hop
-from ringback.protocol.routing.locate import Locate, direct_hop, transport_of
-from ringback.protocol.routing.via import DEFAULT_PORT, DEFAULT_PORTS
+from ringback.protocol.routing.locate import Locate, Location, Question, Reach
+from ringback.protocol.routing.records import Record
+from ringback.runtime.dead_targets import DeadTargets
+from ringback.transport.coroutines import Suspended, drive, suspend
 from ringback.transport.network import Resolver
 
+PATIENCE = 10.0  # seconds for all questions that one URI leads to
+TRANSPORTS = ("UDP", "TCP", "TLS", "WS", "WSS")  # in the order in which we like them, where the DNS has no opinion
+_SAMPLES = ((4, "192.0.2.1"), (6, "2001:db8::1"))
 
-async def locate(question: Locate, resolver: Resolver, reaches: Callable[[str, str], bool]) -> list[Hop]:
-    """The hops for ``question``, best first, at least one. ``reaches(transport, host)`` tells whether we have a socket.
+Reaches = Callable[[str, str], bool]
+Number = Callable[[int, int], int]
 
-    Does not suspend when the resolver knows the name. Raises TransportError when nothing can be reached.
+
+def reach_of(reaches: Reaches) -> Reach:
+    """What sockets we have. ``reaches(transport, host)``: whether one has this transport and the host's family."""
+    transports = [name for name in TRANSPORTS if any(reaches(name, host) for _, host in _SAMPLES)]
+    families = [family for family, host in _SAMPLES if any(reaches(name, host) for name in transports)]
+    return Reach(transports, families)
+
+
+async def locate(
+    question: Locate,
+    resolver: Resolver,
+    reaches: Reaches,
+    number: Number = min,
+    dead: DeadTargets | None = None,
+    now: float = 0.0,
+) -> list[Hop]:
+    """The hops for ``question``, best first, at least one: those that are ``dead`` at ``now`` come last.
+
+    ``number(low, high)`` draws the random numbers of RFC 2782. Does not suspend when the resolver knows every answer.
+    Raises TransportError when nothing can be reached.
     """
-    hop = direct_hop(question.uri, question.transport)
-    if hop is not None:
-        hops = [hop]
-    else:
-        uri = question.uri
-        transport = question.transport or transport_of(uri) or "UDP"
-        port = uri.port or DEFAULT_PORTS.get(transport, DEFAULT_PORT)
-        name = uri.params.get("maddr") or uri.host
-        hops = [Hop(transport, address, port) for address in await resolver.addresses(name)]
-    reached = [hop for hop in hops if reaches(hop.transport, hop.host)]
+    try:
+        location = Location.of_uri(question.uri, reach_of(reaches), number, question.transport)
+    except RemoteProtocolError as error:
+        raise TransportError(error.text) from None
+    return await reachable_hops(location, resolver, reaches, dead, now)
+
+
+async def reachable_hops(
+    location: Location, resolver: Resolver, reaches: Reaches, dead: DeadTargets | None = None, now: float = 0.0
+) -> list[Hop]:
+    """Take ``location`` to its end and give those of its hops that a socket of ours reaches; as ``locate``."""
+    patience = PATIENCE
+    while location.questions:
+        answers, taken = await _ask_all(location.questions, resolver, patience)
+        patience -= taken
+        location.answer(answers)
+    if not location.hops:
+        raise TransportError(location.problem)
+    reached = [hop for hop in location.hops if reaches(hop.transport, hop.host)]
     if not reached:
-        raise TransportError(f"no socket of ours reaches {hops[0]!r}")
-    return reached
+        raise TransportError(f"no socket of ours reaches {location.hops[0]!r}")
+    return reached if dead is None else dead.order(reached, now)
+
+
+async def _ask_all(
+    questions: list[Question], resolver: Resolver, patience: float
+) -> tuple[list[list[Record] | None], float]:
+    """The answers to all, None for those that failed or took longer than ``patience`` seconds; and the time it took."""
+    answers: list[list[Record] | None] = []
+    for question in questions:
+        answer = drive(_ask(question, resolver))
+        if isinstance(answer, Suspended):
+            answer.rest.close()
+            break
+        answers.append(answer)
+    else:
+        return answers, 0.0
+    await suspend()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    tasks = [loop.create_task(_ask(question, resolver)) for question in questions]
+    try:
+        await asyncio.wait(tasks, timeout=max(0.0, patience))
+        return [task.result() if task.done() else None for task in tasks], loop.time() - began
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _ask(question: Question, resolver: Resolver) -> list[Record] | None:
+    try:
+        return await resolver.records(question.name, question.kind)
+    except TransportError:
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, final
@@ -10,8 +11,11 @@ from ringback.errors import TransportError
 from ringback.testing.network import SimulatedEndpoint, SimulatedNetwork
 from ringback.testing.seeded import SeededIds, VirtualClock
 from ringback.transport.network import address_family
+from ringback.transport.record_cache import Answer, RecordCache
 
 if TYPE_CHECKING:
+    from ringback.protocol.routing.records import Record
+    from ringback.testing.names import NameServer
     from ringback.testing.streams import StreamWires
     from ringback.transport.network import DatagramEndpoint, StreamAcceptor, StreamOwner
 
@@ -24,7 +28,8 @@ class SimulatedHost:
         self,
         interfaces: tuple[str, ...],
         network: SimulatedNetwork,
-        zone: dict[str, list[str]],
+        zone: dict[str, list[Record]],
+        names: NameServer,
         clock: VirtualClock,
         ids: SeededIds,
         random: Random,
@@ -37,6 +42,8 @@ class SimulatedHost:
         self.random = random
         self._network = network
         self._zone = zone
+        self._names = names
+        self._cache = RecordCache(self._query)
         self._wires = wires
 
     def __repr__(self) -> str:
@@ -75,8 +82,20 @@ class SimulatedHost:
         try:
             answer = [host] if address_family(host) else []
         except TransportError:
-            answer = self._zone.get(host.lower(), [])
+            answer = [record for record in self._zone.get(host.lower(), []) if isinstance(record, str)]
         answer = [address for address in answer if family is None or address_family(address) == family]
         if not answer:
             raise TransportError(f"no address for {host}")
         return answer
+
+    async def records(self, name: str, kind: str) -> list[Record]:
+        """The records of ``name`` in the world's zone, as the world's ``names`` answers."""
+        conduct = self._names.of(name)
+        if not conduct.delay and not conduct.ttl:
+            return self._names.answer(self.address, self._zone, name, kind)
+        return await self._cache.records(name, kind)
+
+    async def _query(self, name: str, kind: str) -> Answer:
+        conduct = self._names.of(name)
+        await asyncio.sleep(conduct.delay)
+        return self._names.answer(self.address, self._zone, name, kind), conduct.ttl

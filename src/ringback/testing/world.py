@@ -22,10 +22,12 @@ from random import Random
 from types import TracebackType
 from typing import Any, Self, TypeVar, final
 
+from ringback.protocol.routing.records import Record
 from ringback.protocol.trace import Observer
 from ringback.protocol.transaction.timings import Timings
 from ringback.runtime.stack import DEFAULT_TIMINGS, Stack
 from ringback.testing.host import SimulatedHost
+from ringback.testing.names import NameServer
 from ringback.testing.nat import Nat
 from ringback.testing.network import Conditions, Packet, SimulatedNetwork
 from ringback.testing.seeded import SeededIds, VirtualClock
@@ -48,7 +50,8 @@ class World:
 
     ``loss``, ``duplicate`` and ``reorder`` are probabilities from 0 to 1; ``delay`` (the least) and ``jitter`` (the
     most on top) are seconds one way. With ``icmp`` a packet to a closed port of an existing host is reported back to
-    the socket that sent it. ``zone`` maps host names to lists of addresses.
+    the socket that sent it. ``zone`` maps names in lower case to lists of DNS records: ``Naptr``, ``Srv``, numeric
+    addresses; ``names`` says how well the DNS answers.
     """
 
     def __init__(
@@ -65,7 +68,8 @@ class World:
         self.seed = seed
         self.random = Random(f"{seed}/scenario")
         """For the scenario itself, so that its draws do not disturb the network's."""
-        self.zone: dict[str, list[str]] = {}
+        self.zone: dict[str, list[Record]] = {}
+        self.names = NameServer()
         conditions = Conditions(loss, delay, jitter, duplicate, reorder)
         self._network = SimulatedNetwork(Random(f"{seed}/network"), conditions, icmp)
         self._wires = StreamWires(self._network, Random(f"{seed}/streams"))
@@ -98,7 +102,9 @@ class World:
         if isinstance(known, SimulatedHost):
             return known
         random = Random(f"{self.seed}/{interfaces[0]}")
-        host = SimulatedHost(interfaces, self._network, self.zone, self.clock, SeededIds(random), random, self._wires)
+        host = SimulatedHost(
+            interfaces, self._network, self.zone, self.names, self.clock, SeededIds(random), random, self._wires
+        )
         for address in interfaces:
             self._network.hosts[address] = host
         return host

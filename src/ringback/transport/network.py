@@ -12,6 +12,7 @@ from typing import Protocol
 
 from ringback.errors import TransportError
 from ringback.protocol.routing.flow import Address
+from ringback.protocol.routing.records import Record
 
 
 class DatagramEndpoint(Protocol):
@@ -134,6 +135,12 @@ class Resolver(Protocol):
 
         A numeric ``host`` is its own answer. What is known already is answered without suspending, so that a caller
         may drive the coroutine by one ``send(None)``. Raises TransportError when the name has no such address.
+        """
+
+    async def records(self, name: str, kind: str) -> list[Record]:
+        """The DNS records of a name; ``kind`` is NAPTR, SRV, A or AAAA. [] when the name has none of that type.
+
+        What is known already is answered without suspending. Raises TransportError when no answer could be had.
         """
 
 

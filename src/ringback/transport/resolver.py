@@ -1,4 +1,8 @@
-"""Names to addresses by the machine's own resolver, in threads, with a small memory.
+"""Names to DNS records by c-ares, and the names of this machine and its neighbours to addresses by the system.
+
+``records`` is what requests need: it asks the DNS, blocks no thread, and its answers live as long as their TTL.
+``addresses`` is getaddrinfo, in threads, with a small memory: whatever the machine knows, the hosts file and mDNS too.
+It is for addresses to listen on, and for names without a dot or in ``.local``, which the DNS of the world has not.
 
 What is numeric or remembered is answered without suspending. Callers that ask for the same name at the same time share
 one look-up, and a look-up that takes too long fails alone. Look-ups under way are bounded: when so many names are slow
@@ -9,13 +13,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from ringback.errors import TransportError
+from ringback.protocol.routing.records import MOST_RECORDS, Naptr, Record, Srv
 from ringback.transport.coroutines import suspend
 from ringback.transport.network import address_family
+from ringback.transport.record_cache import NOTHING_REMEMBERED_FOR, Answer, RecordCache
+
+if TYPE_CHECKING:
+    from aiodns import DNSResolver
 
 REMEMBERED_FOR = 60.0  # seconds; getaddrinfo does not tell the records' own time to live
 FAILURES_REMEMBERED_FOR = 5.0
@@ -23,6 +32,10 @@ PATIENCE = 5.0  # seconds for one look-up
 MOST_NAMES = 1024
 MOST_UNDER_WAY = 256
 THREADS = 8
+QUERY_TIMEOUT = 1.0  # seconds until a name server is asked again, or the next one
+QUERY_TRIES = 3
+
+_FAMILIES = {"A": socket.AF_INET, "AAAA": socket.AF_INET6}
 
 Lookup = Callable[[str], list[str]]
 
@@ -34,10 +47,16 @@ def _system_lookup(host: str) -> list[str]:
 
 @final
 class SystemResolver:
-    """``transport.network.Resolver`` on getaddrinfo. Belongs to one event loop."""
+    """``transport.network.Resolver`` for real. Belongs to one event loop.
 
-    def __init__(self, lookup: Lookup = _system_lookup) -> None:
+    ``nameservers`` are asked instead of the machine's own: ``192.0.2.53`` or ``127.0.0.1:5353``.
+    """
+
+    def __init__(self, lookup: Lookup = _system_lookup, *, nameservers: Sequence[str] = ()) -> None:
         self._lookup = lookup
+        self._nameservers = list(nameservers)
+        self._dns: DNSResolver | None = None
+        self._cache = RecordCache(self._query)
         self._remembered: dict[str, tuple[float, list[str]]] = {}  # until when (loop time), answer; [] for a failure
         self._under_way: dict[str, asyncio.Future[list[str]]] = {}
         self._threads: ThreadPoolExecutor | None = None
@@ -55,6 +74,69 @@ class SystemResolver:
         if not answer:
             raise TransportError(f"no address for {host}")
         return answer
+
+    async def records(self, name: str, kind: str) -> list[Record]:
+        """The DNS records of that type, [] when there are none; raises TransportError when there is no answer.
+
+        At most ``MOST_RECORDS``, those that come first by the rules.
+        """
+        family = _FAMILIES.get(kind)
+        if family is not None and _is_neighbour(name):
+            version = 4 if family is socket.AF_INET else 6
+            return [address for address in await self._named(name.lower()) if address_family(address) == version]
+        return await self._cache.records(name, kind)
+
+    async def _query(self, name: str, kind: str) -> Answer:
+        """One question to the name servers. Addresses come from the hosts file too, which is looked at first."""
+        from aiodns import error
+
+        try:
+            if kind in _FAMILIES:
+                return await self._query_addresses(name, _FAMILIES[kind])
+            return await self._query_services(name, kind)
+        except error.DNSError as failure:
+            if failure.args[0] in (error.ARES_ENOTFOUND, error.ARES_ENODATA):
+                return [], NOTHING_REMEMBERED_FOR
+            raise TransportError(f"{kind} of {name}: {failure.args[-1]}") from None
+        except UnicodeError:
+            raise TransportError(f"{name!r} is no name for the DNS") from None
+
+    async def _query_addresses(self, name: str, family: socket.AddressFamily) -> Answer:
+        found = await self._channel().getaddrinfo(name, family)
+        nodes = found.nodes[:MOST_RECORDS]
+        lifetimes = [node.ttl for node in nodes] + [alias.ttl for alias in found.cnames]
+        addresses: list[Record] = list(dict.fromkeys(str(node.addr[0], "ascii") for node in nodes))
+        return addresses, min(lifetimes, default=0)
+
+    async def _query_services(self, name: str, kind: str) -> Answer:
+        from pycares import NAPTRRecordData, SRVRecordData
+
+        found = (await self._channel().query_dns(name, kind)).answer
+        lifetime = min((record.ttl for record in found), default=0)
+        naptrs: list[Record] = []
+        srvs: list[Record] = []
+        for data in sorted((record.data for record in found), key=_rank)[:MOST_RECORDS]:
+            if isinstance(data, SRVRecordData):
+                srvs.append(Srv(data.priority, data.weight, data.port, data.target))
+            elif isinstance(data, NAPTRRecordData):
+                naptrs.append(
+                    Naptr(data.order, data.preference, data.flags, data.service, data.replacement, data.regexp)
+                )
+        return naptrs if kind == "NAPTR" else srvs, lifetime
+
+    def _channel(self) -> DNSResolver:
+        if self._dns is None:
+            from aiodns import DNSResolver
+            from pycares import ARES_FLAG_EDNS, ARES_FLAG_NOSEARCH
+
+            self._dns = DNSResolver(
+                self._nameservers or None,
+                flags=ARES_FLAG_EDNS | ARES_FLAG_NOSEARCH,  # a name of SIP is whole, no suffix is to be tried
+                timeout=QUERY_TIMEOUT,
+                tries=QUERY_TRIES,
+                lookups="fb",
+            )
+        return self._dns
 
     async def _named(self, name: str) -> list[str]:
         loop = asyncio.get_running_loop()
@@ -84,7 +166,28 @@ class SystemResolver:
         return answer
 
     def close(self) -> None:
-        """Let the threads go; look-ups under way are not waited for."""
+        """Let the threads and the channel to the name servers go; look-ups under way are not waited for."""
+        self._cache.close()
+        if self._dns is not None:
+            self._dns.cancel()
+            self._dns = None
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._threads = None
+
+
+def _is_neighbour(name: str) -> bool:
+    """Whether the machine knows this name better than the DNS does: one label, or mDNS (RFC 6762 §3)."""
+    bare = name.rstrip(".").lower()
+    return "." not in bare or bare.endswith((".local", ".localhost"))
+
+
+def _rank(data: object) -> tuple[int, int]:
+    """In which order the records of an answer matter, so that a cut keeps the best."""
+    from pycares import NAPTRRecordData, SRVRecordData
+
+    if isinstance(data, SRVRecordData):
+        return data.priority, 0
+    if isinstance(data, NAPTRRecordData):
+        return data.order, data.preference
+    return 1 << 16, 0
