@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from ringback.protocol.grammar import ascii_lower
 from ringback.protocol.message.uri import Uri
+from ringback.protocol.message.values import Via
 from ringback.protocol.routing.route import LocalNames
+
+if TYPE_CHECKING:
+    from ringback.protocol.message.model import Request
 
 
 @final
@@ -32,9 +36,16 @@ class Domains:
         if not uri.is_sip:
             return None
         host = ascii_lower(uri.host)
+        if host[-1:] == ".":
+            host = host[:-1]  # the same name, written as absolute: who claims it must prove it all the same
         if bare(host) in self._local.domains:
             return host
         return self.default if self._local.owns(uri) else None
+
+    def passes(self, request: Request) -> int:
+        """How often the request has been here before: the Via lines that are ours, which are all of plain form."""
+        vias = [Via.read(f"Via: {value}") for value in request.get_all("via")]
+        return sum([via is not None and self._local.owns_place(via.host, via.port) for via in vias])
 
     def address_of_record(self, uri: Uri) -> str:
         """The canonical ``sip:user@domain`` of a URI in a domain of ours; "" for any other."""

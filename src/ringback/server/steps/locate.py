@@ -11,8 +11,11 @@ from ringback.protocol.registration.binding import flow_from_text
 from ringback.server.chain import Destination, Exchange, Verdict
 
 if TYPE_CHECKING:
+    from ringback.protocol.message.model import Request
     from ringback.protocol.registration.binding import Binding
     from ringback.server.stores.base import LocationStore
+
+MOST_PASSES = 3  # times that a request may come through here and still be forked
 
 # What only means something within one network: RFC 1918, RFC 6598, link-local, and the like for IPv6.
 _PRIVATE = (
@@ -22,24 +25,42 @@ _PRIVATE = (
 )  # fmt: skip
 
 
+def _never(request: Request) -> int:
+    return 0
+
+
 @final
 class Locate:
     """Looks bindings up. ``is_user`` says whether an address-of-record is valid here, bindings or none.
 
     ``ring_time`` limits how long targets of one q ring before the next ones are tried, in seconds; None: Timer C.
+    ``passes`` says how often a request has been here before.
     """
 
-    def __init__(self, store: LocationStore, is_user: Callable[[str], bool], ring_time: float | None = None) -> None:
+    def __init__(
+        self,
+        store: LocationStore,
+        is_user: Callable[[str], bool],
+        ring_time: float | None = None,
+        passes: Callable[[Request], int] = _never,
+    ) -> None:
         self._store = store
         self._is_user = is_user
+        self._passes = passes
         self._ring_time = ring_time
 
     async def __call__(self, exchange: Exchange) -> Verdict:
-        """Sets ``targets``; refuses with 404 an unknown user, with 480 one that is not registered."""
+        """Sets ``targets``; refuses with 404 an unknown user, with 480 one that is not registered.
+
+        A request that has come back to us several times forks no more, but is refused with 482: each time is a spiral
+        and no loop, yet ten contacts that point at us, tried in turn, would make millions of requests of one.
+        """
         if exchange.destination is not Destination.LOCAL:
             exchange.targets = [Target(exchange.request.uri_text)]
             return Verdict.NEXT
         bindings = self._store.bindings(exchange.aor, exchange.now)
+        if len(bindings) > 1 and self._passes(exchange.request) >= MOST_PASSES:
+            return exchange.refuse(482, why=f"no fork after {MOST_PASSES} passes through this proxy (RFC 5393 §5)")
         if bindings:
             ring_time = self._ring_time if exchange.request.method == "INVITE" and len(bindings) > 1 else None
             exchange.targets = [target_of(binding, ring_time) for binding in bindings]
