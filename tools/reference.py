@@ -171,7 +171,7 @@ Data goes to standard output, all else to standard error. `--json` gives one JSO
 |---|---|
 | `RINGBACK_CONFIG` | the settings file, see [settings](settings.md) |
 | `RINGBACK_PASSWORD` | the password, for `user add`, `user passwd` and `options --user`; asked for when unset |
-| `NO_COLOR` | no colour, whatever its value |
+| `NO_COLOR` | no colour, when it is not empty |
 """
 
 HIDDEN = ("help", "install_completion", "show_completion")
