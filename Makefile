@@ -30,6 +30,7 @@ test: setup peers ## everything: the core with its branch coverage, then the res
 	exit $$status
 
 check: setup ## format, lint, types, layers, public API, pages made from the code
+	@tools/lock.sh --check
 	@$(PYTHON_BIN)/ruff format --check $(CODE)
 	@$(PYTHON_BIN)/ruff check $(CODE)
 	@$(PYTHON_BIN)/mypy
