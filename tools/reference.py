@@ -22,7 +22,7 @@ import typer
 from diagrams import ROOT, write_or_check
 
 from ringback.cli.main import app
-from ringback.server.settings import Section, Settings
+from ringback.server.settings import Section, Settings, known_keys
 
 PAGES = ROOT / "docs" / "reference"
 
@@ -63,6 +63,8 @@ SECTIONS = {
     "registrar": "How long bindings live, and how many there may be (RFC 3261 §10.3).",
     "proxy": "Forking and relaying (RFC 3261 §16, RFC 5393).",
     "timers": "The base timers of the transactions (RFC 3261 §17.1.1.1). All others are made of these.",
+    "tls": "Who we are and whom we trust (RFC 5922). Files are PEM.",
+    "connections": "What the connections of others may take of us.",
 }
 
 MEANINGS = {
@@ -79,8 +81,8 @@ MEANINGS = {
     "auth.algorithms": "Challenges to send, preferred first: some of `SHA-512-256`, `SHA-256`, `MD5` "
     "(RFC 8760 §2.3). Old phones read the first only and know MD5 only.",
     "auth.nonce_lifetime": "Age from which a nonce is answered with a new one and `stale=true`.",
-    "auth.secret": "At least 16 characters. Unset: a new one at each start, so that nonces and Record-Route tokens end "
-    "with the process.",
+    "auth.secret": "Marks nonces and Record-Route values as ours; at least 16 characters. Unset: one that the store "
+    "keeps, made at its first start.",
     "registrar.min_expires": "A shorter wish is answered 423 with Min-Expires (§10.3 step 7).",
     "registrar.default_expires": "Given where the REGISTER asks for no time.",
     "registrar.max_expires": "A longer wish is shortened.",
@@ -94,11 +96,22 @@ MEANINGS = {
     "timers.t1": "T1, the round trip that is reckoned with. Timers B, F and H are 64 times this.",
     "timers.t2": "T2, the longest interval between repetitions.",
     "timers.t4": "T4, how long a message may be on its way.",
+    "tls.certificate": "Our certificate, with those above it as far as others do not have them. Needed to listen on tls.",
+    "tls.key": "Its private key. Unset: in the file of the certificate.",
+    "tls.authorities": "Who vouches for others. Unset: whom the system trusts.",
+    "tls.client_certificates": "Whether who connects to us must show a certificate; `required` is mutual TLS.",
+    "connections.total": "Connections open at once; one more is closed as it comes.",
+    "connections.per_address": "Connections open at once from one address.",
+    "connections.idle": "Without a message or keep-alive for this long, a connection is closed.",
 }
 
 
 def settings_page() -> str:
     """docs/reference/settings.md; raises ``KeyError`` for a key of which nobody has said what it means."""
+    told = {*SECTIONS, *MEANINGS}
+    untold = [key for key in known_keys() if key not in told or key.rpartition(".")[0] not in told]
+    if untold:
+        raise KeyError(f"say in MEANINGS or SECTIONS of tools/reference.py what these settings mean: {untold}")
     groups: dict[str, list[str]] = {name: [] for name in SECTIONS}
     for field in msgspec.structs.fields(Settings):
         if isinstance(field.type, type) and issubclass(field.type, Section):
@@ -107,6 +120,8 @@ def settings_page() -> str:
             groups[""].append(_setting(field, ""))
     lines = [SETTINGS_HEAD]
     for name, rows in groups.items():
+        if not rows:
+            continue
         lines += [f"## {f'`[{name}]`' if name else 'Top level'}", "", SECTIONS[name], ""]
         lines += ["| key | value | default | meaning |", "|---|---|---|---|", *rows, ""]
     return "\n".join(lines)
