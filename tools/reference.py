@@ -96,7 +96,7 @@ MEANINGS = {
     "timers.t1": "T1, the round trip that is reckoned with. Timers B, F and H are 64 times this.",
     "timers.t2": "T2, the longest interval between repetitions.",
     "timers.t4": "T4, how long a message may be on its way.",
-    "tls.certificate": "Our certificate, with those above it as far as others do not have them. Needed to listen on tls.",
+    "tls.certificate": "Our certificate, with those above it as others may lack them. Needed to listen on tls.",
     "tls.key": "Its private key. Unset: in the file of the certificate.",
     "tls.authorities": "Who vouches for others. Unset: whom the system trusts.",
     "tls.client_certificates": "Whether who connects to us must show a certificate; `required` is mutual TLS.",
