@@ -809,6 +809,8 @@ def test_a_fault_in_the_layers_timers_is_logged_and_the_cores_timers_still_run(
     stack, core = make_stack(world)
 
     class BrokenLayer:
+        has_events = False
+
         def next_deadline(self) -> float | None:
             return EPOCH if stack.clock.now() < EPOCH + 1 else None
 

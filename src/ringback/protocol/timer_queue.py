@@ -30,9 +30,10 @@ def _deadline(entry: tuple[float, Item]) -> float:
 class TimerQueue:
     """Timers that carry an item, a tuple of whatever the owner likes. Times are seconds on the clock of ``now``."""
 
-    __slots__ = ("_heap", "_number", "_queues")
+    __slots__ = ("_earliest", "_heap", "_number", "_queues")
 
     def __init__(self) -> None:
+        self._earliest: float | None = None  # of all deadlines; a start can only lower it, ``expired`` finds it anew
         self._queues: dict[float, deque[tuple[float, Item]]] = {}
         # The number breaks ties, so that items are never compared.
         self._heap: list[tuple[float, int, Item]] = []
@@ -46,15 +47,22 @@ class TimerQueue:
                 self.start_at(now + duration, item)
                 return
             queue = self._queues[duration] = deque()
-        queue.append((now + duration, item))
+        deadline = now + duration
+        queue.append((deadline, item))
+        if self._earliest is None or deadline < self._earliest:
+            self._earliest = deadline
 
     def start_at(self, deadline: float, item: Item) -> None:
         """Have ``item`` expire at ``deadline``. For deadlines of no fixed duration."""
         self._number += 1
         heappush(self._heap, (deadline, self._number, item))
+        if self._earliest is None or deadline < self._earliest:
+            self._earliest = deadline
 
     def expired(self, now: float) -> list[Item]:
         """Take out and return every item whose deadline is not after ``now``, the earliest first."""
+        if self._earliest is None or self._earliest > now:
+            return []
         due: list[tuple[float, Item]] = []
         sources = 0
         for queue in self._queues.values():
@@ -70,15 +78,15 @@ class TimerQueue:
                 due.append((deadline, item))
         if sources > 1:
             due.sort(key=_deadline)
+        firsts = [queue[0][0] for queue in self._queues.values() if queue]
+        if heap:
+            firsts.append(heap[0][0])
+        self._earliest = min(firsts, default=None)
         return [item for _, item in due]
 
     def next_deadline(self) -> float | None:
         """The earliest deadline, None when nothing is pending."""
-        earliest = self._heap[0][0] if self._heap else None
-        for queue in self._queues.values():
-            if queue and (earliest is None or queue[0][0] < earliest):
-                earliest = queue[0][0]
-        return earliest
+        return self._earliest
 
     def __len__(self) -> int:
         """How many timers are pending, stale ones included."""

@@ -255,6 +255,7 @@ class Stack:
         try:
             now = self.clock.now()
             self._handle_timers(now)
+            self._drain(now)
             self._finish(now)
         finally:
             self._in_turn = False
@@ -276,6 +277,7 @@ class Stack:
             errors = endpoint.take_errors()
             if errors:
                 self._unreachable(errors, now)
+                self._drain(now)
             self._finish(now)
         finally:
             self._in_turn = False
@@ -296,6 +298,7 @@ class Stack:
                 elif connection.error is not None:
                     self._refuse(connection.error, flow)
                     self.connections.finish(connection)
+            self._drain(now)
             self._finish(now)
         finally:
             self._in_turn = False
@@ -304,21 +307,18 @@ class Stack:
         return self.layer.client_request(key) is not None
 
     def _finish(self, now: float) -> None:
-        """The second half of every turn."""
-        self._drain(now)
+        """The second half of every turn, when all that has come up was drained."""
         while True:
-            self._call_before_send()
+            try:
+                self.before_send()
+            except Exception:
+                logger.exception("before_send failed")
             if self._drain(now):
                 continue  # what came up may have to be stored as well before anything leaves
             if not self._send_all(now):
-                break  # failures to send have told the layer something
+                break
+            self._drain(now)  # failures to send have told the layer something
         self._rearm()
-
-    def _call_before_send(self) -> None:
-        try:
-            self.before_send()
-        except Exception:
-            logger.exception("before_send failed")
 
     # in
 
@@ -371,25 +371,23 @@ class Stack:
         worked = False
         outbox = self._outbox
         poll = self.layer.poll
+        shells = self._shells
         while True:
-            events = poll()
-            while events:
-                for event in events:
-                    if type(event) is SendMessage:
-                        outbox.append(event)
-                    else:
-                        worked = True
-                        self._dispatch(event, now)
-                events = poll()
+            for event in poll():
+                if type(event) is SendMessage:
+                    outbox.append(event)
+                else:
+                    worked = True
+                    self._dispatch(event, now)
             quiet = True
-            for core, on_event in self._shells:
+            for core, on_event in shells:
                 notices = core.poll()
                 if notices:
                     worked = True
                     quiet = False
                     for notice in notices:
                         self._tell_shell(core, on_event, notice, now)
-            if quiet:
+            if quiet and not self.layer.has_events:
                 return worked
 
     def _dispatch(self, event: Any, now: float) -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ringback.server")
 
-SERVER = "server"  # the transaction user of what the server answers itself
+SERVER = ""  # the transaction user of what the server answers itself: nobody, who has nothing more to hear of it
 
 Headers = Sequence[tuple[str, str]]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 from ringback.protocol.auth.authenticator import Authenticator
 from ringback.protocol.cores import registrar
@@ -25,7 +25,7 @@ from ringback.protocol.grammar import ascii_lower
 from ringback.protocol.routing.route import LocalNames
 from ringback.protocol.transaction.layer import Timings
 from ringback.runtime.stack import WAKE_GRID, Stack
-from ringback.server.chain import DEGRADED_RETRY_AFTER, SERVER, Answering, Chain, Exchange
+from ringback.server.chain import DEGRADED_RETRY_AFTER, Answering, Chain, Exchange
 from ringback.server.domains import Domains, bare
 from ringback.server.settings import Listen, Settings, default_domain
 from ringback.server.steps.authenticate import Authenticate
@@ -61,25 +61,6 @@ CAPABILITIES = (
     ("Supported", "path"),
 )
 MACHINE = ("0.0.0.0", "::")  # noqa: S104 - hosts that stand for every address of the machine
-
-
-@final
-class _Answered:
-    """The transaction user of requests that the server answered itself: it has nothing more to hear of them."""
-
-    def handle_event(self, event: Any, now: float) -> None:
-        """Nothing follows from it."""
-
-    def handle_timers(self, now: float) -> None:
-        """There are none."""
-
-    def next_deadline(self) -> float | None:
-        """Never."""
-        return None
-
-    def poll(self) -> list[Any]:
-        """Nothing."""
-        return []
 
 
 @final
@@ -244,7 +225,6 @@ class Server:
         )
         self._chain = Chain(steps, self._wait, stack.wake)
         stack.add(proxy.name, proxy, _log_context)
-        stack.add(SERVER, _Answered())
         stack.on_request = self._on_request
         stack.before_send = self._before_send
 

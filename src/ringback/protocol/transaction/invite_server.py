@@ -130,7 +130,8 @@ def _repeat(tx: InviteServer, outlet: Outlet, value: object, flow: object, now: 
 
 
 def _time_out(tx: InviteServer, outlet: Outlet, value: object, flow: object, now: float) -> None:
-    outlet.events.append(TransactionTimedOut(tx.key, tx.user, True))
+    if tx.user:
+        outlet.events.append(TransactionTimedOut(tx.key, tx.user, True))
     end(tx, outlet, value, flow, now)
 
 
@@ -144,7 +145,8 @@ def _ack_up(tx: InviteServer, outlet: Outlet, request: Request, flow: Flow, now:
 
 
 def _report_cancel(tx: InviteServer, outlet: Outlet, request: Request, flow: Flow, now: float) -> None:
-    outlet.events.append(CancelReceived(tx.key, request, tx.user))
+    if tx.user:
+        outlet.events.append(CancelReceived(tx.key, request, tx.user))
 
 
 def _learn_tag(tx: InviteServer, response: Response) -> None:

@@ -375,6 +375,11 @@ class TransactionLayer:
         """When ``handle_timers`` is due, None for never."""
         return self._timers.next_deadline()
 
+    @property
+    def has_events(self) -> bool:
+        """Whether ``poll`` would give any."""
+        return bool(self._outlet.events)
+
     def poll(self) -> list[Event]:
         """The events since the last call, in order."""
         events = self._outlet.events
