@@ -19,6 +19,7 @@ from ringback.transport.network import Resolver
 
 PATIENCE = 10.0  # seconds for all questions that one URI leads to
 TRANSPORTS = ("UDP", "TCP", "TLS", "WS", "WSS")  # in the order in which we like them, where the DNS has no opinion
+# IPv4 first: where a route for IPv6 is there and leads nowhere, a request over UDP would find out in 32 s only.
 _SAMPLES = ((4, "192.0.2.1"), (6, "2001:db8::1"))
 
 Reaches = Callable[[str, str], bool]

@@ -34,11 +34,13 @@ from ringback.protocol.routing.via import stamp
 from ringback.protocol.transaction.events import (
     CancelReceived,
     RequestReceived,
+    ResponseReceived,
     SendMessage,
     StrayResponse,
 )
 from ringback.protocol.transaction.layer import TransactionLayer
 from ringback.protocol.transaction.timings import Timings
+from ringback.runtime.dead_targets import DeadTargets
 from ringback.runtime.locator import locate
 from ringback.runtime.stateless_tags import StatelessTags
 from ringback.transport.connections import ConnectionTable
@@ -137,6 +139,7 @@ class Stack:
         self.refused = 0
         self.dropped = 0
         self.failed = 0
+        self.dead = DeadTargets()
         self._resolver = resolver
         self._network = network
         self._table = TransportTable(network)
@@ -343,16 +346,23 @@ class Stack:
 
     def _refuse(self, error: RemoteProtocolError, flow: Flow) -> None:
         """Answer what cannot be used with the status that the error names, remembering nothing; never an ACK, never a
-        response, and not what does not even tell where an answer should go."""
+        response, and nothing without a Via. One that cannot be read is given back to where the request came from."""
         self.refused += 1
         request = error.message
         logger.debug("unusable message on %r: %s", flow, error)
-        if not isinstance(request, Request) or request.method == "ACK":
+        if not isinstance(request, Request) or request.method == "ACK" or not request.has("via"):
             return
         try:
-            stamp(request, flow)
+            readable = True
+            try:
+                stamp(request, flow)
+            except RemoteProtocolError:
+                readable = False
             response = build_error(error, request, self.stateless_tags.tag(request))
-            self.layer.reply_stateless(request, flow, response)
+            if readable:
+                self.layer.reply_stateless(request, flow, response)
+            else:
+                self.layer.send_stateless(response, flow)
         except (RemoteProtocolError, LocalProtocolError) as second:
             logger.debug("no answer possible on %r: %s", flow, second)
 
@@ -400,6 +410,8 @@ class Stack:
             elif type(event) is StrayResponse:
                 self.on_stray_response(event, now)
             else:
+                if type(event) is not ResponseReceived or event.response.status == 503:
+                    self.dead.learn(event, now)
                 self._cores[event.user].handle_event(event, now)
         except Exception as error:
             self._recover(event, error, now)
@@ -436,7 +448,9 @@ class Stack:
         """Answer at once what the resolver knows; else from a task, and then run a turn."""
         answer: list[Hop] | SipError | Suspended
         try:
-            answer = drive(locate(question, self._resolver, self._table.reaches))
+            answer = drive(
+                locate(question, self._resolver, self._reaches, self.ids.number, self.dead, self.clock.now())
+            )
         except SipError as error:
             answer = error.with_traceback(None)  # which would lead back to this frame: a cycle
         except Exception:
@@ -448,6 +462,16 @@ class Stack:
             task.add_done_callback(partial(self._located_late, core, question.token))
         else:
             core.located(question.token, answer, now)
+
+    def _reaches(self, transport: str, host: str) -> bool:
+        """Whether a socket of ours, and a route, lead to the numeric ``host``."""
+        if not self._table.reaches(transport, host):
+            return False
+        try:
+            self._network.source_address(host)
+        except TransportError:
+            return False
+        return True
 
     def _located_late(self, core: LocatingCore, token: int, task: asyncio.Task[list[Hop]]) -> None:
         self._locating.discard(task)

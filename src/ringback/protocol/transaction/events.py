@@ -84,27 +84,37 @@ class StrayResponse:
 
 @final
 class TransactionTimedOut:
-    """Timer B or F of a client transaction (no final response), or Timer H of a server one (no ACK to a 3xx-6xx)."""
+    """Timer B or F of a client transaction (no final response), or Timer H of a server one (no ACK to a 3xx-6xx).
 
-    __slots__ = ("key", "server", "user")
+    ``flow`` is where the request had been sent to, None for a server transaction.
+    """
 
-    def __init__(self, key: ClientKey | ServerKey, user: str, server: bool) -> None:
+    __slots__ = ("flow", "key", "server", "user")
+
+    def __init__(self, key: ClientKey | ServerKey, user: str, server: bool, flow: Flow | None = None) -> None:
         self.key = key
         self.user = user
         self.server = server
+        self.flow = flow
 
 
 @final
 class TransportFailed:
-    """The transport could not send for this transaction. A client transaction is gone after it (§8.1.3.1: as a 503)."""
+    """The transport could not send for this transaction. A client transaction is gone after it (§8.1.3.1: as a 503).
 
-    __slots__ = ("key", "server", "text", "user")
+    ``flow`` is the way that failed, None where nothing was tried.
+    """
 
-    def __init__(self, key: ClientKey | ServerKey, user: str, server: bool, text: str) -> None:
+    __slots__ = ("flow", "key", "server", "text", "user")
+
+    def __init__(
+        self, key: ClientKey | ServerKey, user: str, server: bool, text: str, flow: Flow | None = None
+    ) -> None:
         self.key = key
         self.user = user
         self.server = server
         self.text = text
+        self.flow = flow
 
 
 @final

@@ -91,7 +91,7 @@ def _repeat(tx: InviteClient, outlet: Outlet, value: object, flow: object, now: 
 
 
 def _time_out(tx: InviteClient, outlet: Outlet, value: object, flow: object, now: float) -> None:
-    outlet.events.append(TransactionTimedOut(tx.key, tx.user, False))
+    outlet.events.append(TransactionTimedOut(tx.key, tx.user, False, tx.flow))
     end(tx, outlet, value, flow, now)
 
 

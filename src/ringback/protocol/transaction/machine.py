@@ -214,7 +214,7 @@ def fail(tx: Transaction, outlet: Outlet, text: str, flow: object, now: float) -
 def inform(tx: Transaction, outlet: Outlet, text: str, flow: object, now: float) -> None:
     """The user is told of a transport error."""
     if tx.user:
-        outlet.events.append(TransportFailed(tx.key, tx.user, tx.is_server, text))
+        outlet.events.append(TransportFailed(tx.key, tx.user, tx.is_server, text, tx.flow))
 
 
 def resend(tx: Transaction, outlet: Outlet, value: object, flow: object, now: float) -> None:

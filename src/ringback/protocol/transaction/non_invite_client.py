@@ -83,7 +83,7 @@ def _repeat_slowly(tx: NonInviteClient, outlet: Outlet, value: object, flow: obj
 
 def _time_out(tx: NonInviteClient, outlet: Outlet, value: object, flow: object, now: float) -> None:
     if tx.user:
-        outlet.events.append(TransactionTimedOut(tx.key, tx.user, False))
+        outlet.events.append(TransactionTimedOut(tx.key, tx.user, False, tx.flow))
     end(tx, outlet, value, flow, now)
 
 
