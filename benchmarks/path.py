@@ -61,6 +61,12 @@ class Memory:
         self.wake = on_readable
         return self
 
+    async def listen_stream(self, host: str, port: int, on_connection: Any) -> Any:
+        raise NotImplementedError
+
+    async def connect_stream(self, host: str, port: int, owner: Any, source: str | None = None) -> None:
+        raise NotImplementedError
+
     def source_address(self, remote: str) -> str:
         return self.local[0]
 

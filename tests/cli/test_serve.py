@@ -73,7 +73,8 @@ def test_reads_the_file_in_its_folder_and_flags_beat_it(serve: Serve, tmp_path: 
     ("words", "says"),
     [
         (("--listen", "udp:nowhere.invalid:x"), "listen: expected"),
-        (("--listen", "tcp:127.0.0.1:5060"), 'expected the transport "udp"'),
+        (("--listen", "sctp:127.0.0.1:5060"), 'expected the transport "udp" or "tcp" or "tls"'),
+        (("--listen", "tls:127.0.0.1:5061"), "tls.certificate: expected a PEM file"),
         (("--config", "missing.toml"), "no such file"),
         (("--store", "postgres:x"), ""),
         (("--listen", "udp:0.0.0.0:0"), "domains: expected at least one"),

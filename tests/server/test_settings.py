@@ -25,7 +25,7 @@ def test_an_address_to_listen_on_is_read(text: str, host: str, port: int) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["", "udp:", "udp:host:x", "udp:host:65536", "tcp:host:5060", "udp:a b:1", "udp:::1:5060"]
+    "text", ["", "udp:", "udp:host:x", "udp:host:65536", "sctp:host:5060", "udp:a b:1", "udp:::1:5060"]
 )
 def test_a_wrong_address_names_the_key(text: str) -> None:
     with pytest.raises(SettingsError) as caught:

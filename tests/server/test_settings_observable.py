@@ -12,10 +12,14 @@ from typing import Any
 
 import pytest
 
+from ringback.errors import SettingsError, TransportError
 from ringback.server.server import Server
 from ringback.server.settings import known_keys
+from ringback.testing.stream_peer import StreamPeer
 from ringback.testing.world import World
-from tests.server.conftest import DOMAIN, ServerBench
+from ringback.transport.tls import TlsConfiguration
+from tests.certificates import authority, stranger
+from tests.server.conftest import DOMAIN, SERVER, ServerBench
 
 BOB = f"sip:bob@{DOMAIN}"
 Observation = Callable[[ServerBench, Server], Awaitable[object]]
@@ -215,6 +219,84 @@ async def remembers_for(bench: ServerBench, server: Server) -> object:
     return server.counts()["client_transactions"]
 
 
+async def two_connections(bench: ServerBench, server: Server) -> object:
+    phones = [await StreamPeer.connect(bench.world.host(f"10.0.0.{number}"), SERVER) for number in (2, 2, 3)]
+    await asyncio.sleep(1.0)
+    return [phone.is_open for phone in phones]
+
+
+observed("connections.total", 1, 3)(two_connections)
+observed("connections.per_address", 1, 2)(two_connections)
+
+
+@observed("connections.idle", 5.0, 50.0)
+async def left_open(bench: ServerBench, server: Server) -> object:
+    phone = await StreamPeer.connect(bench.world.host("10.0.0.2"), SERVER)
+    phone.send(bench.request(bench.peer(2), "OPTIONS", f"sip:{DOMAIN}").encode())
+    await phone.expect(200)
+    await asyncio.sleep(20.0)
+    return phone.is_open
+
+
+PHONE = authority().issue("phone.test")
+
+
+async def over_tls(bench: ServerBench, server: Server, client: TlsConfiguration, name: str) -> object:
+    """What comes of an OPTIONS over TLS."""
+    try:
+        phone = await StreamPeer.connect(bench.world.host("10.0.0.2"), ("10.0.0.1", 5061), tls=client, name=name)
+    except TransportError as error:
+        return str(error)
+    phone.send(bench.request(bench.peer(2), "OPTIONS", f"sip:{DOMAIN}").encode())
+    await asyncio.sleep(1.0)
+    return len(phone.data) > 0
+
+
+@observed("tls.certificate", str(authority().issue(DOMAIN).both), str(authority().issue("other.test").both))
+async def names_itself(bench: ServerBench, server: Server) -> object:
+    return await over_tls(bench, server, authority().client(), DOMAIN)
+
+
+@observed("tls.key", str(authority().issue(DOMAIN).key), None)
+async def starts(bench: ServerBench, server: Server) -> object:
+    return True  # with None it does not, since the certificate's file has no key in it
+
+
+@observed("tls.authorities", str(authority().file), str(stranger().file))
+async def trusts(bench: ServerBench, server: Server) -> object:
+    client = TlsConfiguration(certificate=PHONE.both, authorities=authority().file)
+    return await over_tls(bench, server, client, DOMAIN)
+
+
+@observed("tls.client_certificates", "none", "required")
+async def asks_for_certificates(bench: ServerBench, server: Server) -> object:
+    return await over_tls(bench, server, authority().client(), DOMAIN)
+
+
+# What else is set where one of these is.
+BESIDES: dict[str, dict[str, Any]] = {
+    "connections": {"listen": ["udp:10.0.0.1:5060", "tcp:10.0.0.1:5060"]},
+    "tls": {
+        "listen": ["udp:10.0.0.1:5060", "tls:10.0.0.1:5061"],
+        "tls": {"certificate": str(authority().issue(DOMAIN).both), "authorities": str(authority().file)},
+    },
+    "tls.key": {"tls": {"certificate": str(authority().issue(DOMAIN).certificate)}},
+    "tls.authorities": {"tls": {"client_certificates": "required"}},
+}
+
+
+def settings_with(key: str, value: object) -> dict[str, Any]:
+    """Settings with this one, and what it needs beside it."""
+    section, dot, name = key.rpartition(".")
+    if not dot:
+        return {key: value}
+    settings: dict[str, Any] = {}
+    for part in (BESIDES.get(section, {}), BESIDES.get(key, {}), {section: {name: value}}):
+        for word, values in part.items():
+            settings[word] = {**settings.get(word, {}), **values} if isinstance(values, dict) else values
+    return settings
+
+
 async def first(peer: Any) -> Any:
     """The first response that comes."""
     from ringback.testing.peer import parse
@@ -237,16 +319,20 @@ def test_a_key_changes_what_can_be_seen(key: str, tmp_path: Path, monkeypatch: p
         monkeypatch.chdir(folder)
         with World("observed") as world:
             bench = ServerBench(world)
-            section, dot, name = key.rpartition(".")
-            settings: dict[str, Any] = {section: {name: value}} if dot else {key: value}
-            users = ["bob"] if section == "auth" and name != "secret" else []
+            settings = settings_with(key, value)
+            users = ["bob"] if key.startswith("auth.") and key != "auth.secret" else []
 
             async def scenario(
                 bench: ServerBench = bench, users: list[str] = users, settings: dict[str, Any] = settings
             ) -> object:
-                server = await bench.start(*users, **settings)
-                return await look(bench, server)
+                try:
+                    server = await bench.start(*users, **settings)
+                except SettingsError as error:
+                    return str(error)
+                try:
+                    return await look(bench, server)
+                finally:
+                    await server.close()
 
             seen.append(world.run(scenario()))
-            world.run(bench.server.close())
     assert seen[0] != seen[1]

@@ -51,7 +51,7 @@ def options(
     from ringback.cli.trace import WireTrace
     from ringback.server.settings import parse_listen
 
-    here = parse_listen(local, "--local") if local is not None else None
+    here = parse_listen(local, "--local", ("UDP",)) if local is not None else None
     probe = Probe(
         parse_target(target),
         proxy=parse_target(proxy) if proxy is not None else None,

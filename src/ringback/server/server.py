@@ -36,6 +36,8 @@ from ringback.server.steps.relay import Relay
 from ringback.server.steps.screen import Screen
 from ringback.server.stores.checkpoint import Checkpointer
 from ringback.server.stores.sqlite import SqliteStore
+from ringback.transport.limits import StreamLimits
+from ringback.transport.tls import TlsConfiguration
 
 if TYPE_CHECKING:
     from ringback.protocol.grammar import Ids
@@ -89,6 +91,7 @@ class Server:
 
         self.settings = settings
         self._default = default_domain(settings)
+        tls = _tls(settings)
         self.addresses: list[Address] = []
         simulated = clock is not None
         self._network = network or SystemNetwork()
@@ -105,6 +108,12 @@ class Server:
             observer=observer,
             wake_grid=0.0 if simulated else WAKE_GRID,
             secret=_derived(self._secret, b"tags"),
+            tls=tls,
+            limits=StreamLimits(
+                connections=settings.connections.total,
+                per_address=settings.connections.per_address,
+                idle=settings.connections.idle,
+            ),
         )
         self._answering = Answering(self.stack.layer, self.stack.stateless_tags, settings.server_name)
         # A simulation has no threads, and what is only in memory has nothing to carry over.
@@ -312,6 +321,16 @@ class Server:
         except StoreError as error:
             self.store.rollback()
             logger.info("expired bindings could not be swept: %s", error)
+
+
+def _tls(settings: Settings) -> TlsConfiguration | None:
+    """Certificates, where anything is said about them. Raises ``SettingsError`` when a file cannot be used."""
+    tls = settings.tls
+    if tls.certificate is None and tls.authorities is None:
+        return None
+    return TlsConfiguration(
+        certificate=tls.certificate, key=tls.key, authorities=tls.authorities, clients=tls.client_certificates
+    )
 
 
 def _everyone(aor: str) -> bool:

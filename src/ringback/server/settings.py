@@ -21,13 +21,14 @@ from typing import Annotated, Any, Literal, final, get_args, get_origin
 import msgspec
 
 from ringback.protocol.errors import SettingsError
+from ringback.protocol.routing.via import DEFAULT_PORT, DEFAULT_PORTS
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Whole = Annotated[int, msgspec.Meta(ge=0)]
 
 KNOWN_ALGORITHMS = ("SHA-512-256", "SHA-256", "MD5")
-DEFAULT_PORT = 5060
+TRANSPORTS = ("UDP", "TCP", "TLS")
 
 _LISTEN = re.compile(
     r"(?:([A-Za-z]+):)?(?://)?(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9.\-]+)(?::([0-9]{1,5}))?",
@@ -62,20 +63,23 @@ class Listen:
         return f"Listen({self})"
 
 
-def parse_listen(text: str, key: str = "listen") -> Listen:
-    """Read ``udp:127.0.0.1:5060``, ``udp:[::1]:5060``, or the same without transport (udp) or port (5060).
+def parse_listen(text: str, key: str = "listen", transports: Sequence[str] = TRANSPORTS) -> Listen:
+    """Read ``udp:127.0.0.1:5060``, ``tls:[::1]:5061``, or the same without transport (udp) or port (the transport's).
 
-    Raises ``SettingsError`` with ``key`` when the text is something else.
+    ``transports``, in capitals, are those that will do. Raises ``SettingsError`` with ``key`` when the text is
+    something else.
     """
     match = _LISTEN.fullmatch(text)
     if match is None:
         raise SettingsError(key, f'expected "udp:host:port", got {text!r}')
-    transport, host, port = match.group(1) or "udp", match.group(2), int(match.group(3) or DEFAULT_PORT)
-    if transport.upper() != "UDP":
-        raise SettingsError(key, f'expected the transport "udp", got {transport!r} in {text!r}')
+    transport, host = (match.group(1) or "udp").upper(), match.group(2)
+    if transport not in transports:
+        known = " or ".join(f'"{name.lower()}"' for name in transports)
+        raise SettingsError(key, f"expected the transport {known}, got {match.group(1)!r} in {text!r}")
+    port = int(match.group(3) or DEFAULT_PORTS.get(transport, DEFAULT_PORT))
     if port > 65535:
         raise SettingsError(key, f"expected a port of 0 to 65535, got {port}")
-    return Listen("UDP", host.strip("[]"), port)
+    return Listen(transport, host.strip("[]"), port)
 
 
 class Section(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -137,6 +141,23 @@ class TimerSettings(Section):
     t4: Positive = 5.0
 
 
+class TlsSettings(Section):
+    """``[tls]``: who we are and whom we trust (RFC 5922). PEM files."""
+
+    certificate: str | None = None  # with the certificates above it, as far as others do not have them
+    key: str | None = None  # None: in the certificate's file
+    authorities: str | None = None  # who vouches for others; None: whom the system trusts
+    client_certificates: Literal["none", "optional", "required"] = "none"  # of who connects to us; required: mutual TLS
+
+
+class ConnectionSettings(Section):
+    """``[connections]``: what TCP and TLS connections of others may take of us."""
+
+    total: Count = 16384  # more are closed at once
+    per_address: Count = 4096  # from one address
+    idle: Positive = 900.0  # seconds without a message or keep-alive until a connection is closed
+
+
 class Settings(Section):
     """The whole file. ``listen`` and ``domains`` say where we are and for whom we answer."""
 
@@ -153,12 +174,15 @@ class Settings(Section):
     registrar: RegistrarSettings = msgspec.field(default_factory=RegistrarSettings)
     proxy: ProxySettings = msgspec.field(default_factory=ProxySettings)
     timers: TimerSettings = msgspec.field(default_factory=TimerSettings)
+    tls: TlsSettings = msgspec.field(default_factory=TlsSettings)
+    connections: ConnectionSettings = msgspec.field(default_factory=ConnectionSettings)
 
     def __post_init__(self) -> None:
         if not self.listen:
             raise SettingsError("listen", "expected at least one address")
         for text in self.listen:
-            parse_listen(text)
+            if parse_listen(text).transport == "TLS" and self.tls.certificate is None:
+                raise SettingsError("tls.certificate", f'expected a PEM file, since "{text}" needs one')
         for name in self.domains:
             if not _DOMAIN.fullmatch(name):
                 raise SettingsError("domains", f"expected host names without port, got {name!r}")

@@ -29,6 +29,7 @@ from ringback.runtime.clock import SystemClock
 from ringback.runtime.entropy import SystemIds
 from ringback.runtime.stack import Stack
 from ringback.transport.datagram import SystemNetwork
+from ringback.transport.limits import StreamLimits
 from ringback.transport.resolver import SystemResolver
 from ringback.ua.agent import Agent
 from ringback.ua.call import Call
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from ringback.protocol.transaction.key import ServerKey
     from ringback.runtime.clock import Clock
     from ringback.transport.network import Network, Resolver
+    from ringback.transport.tls import TlsConfiguration
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ AnyRequestHandler = TypeVar("AnyRequestHandler", bound=RequestHandler)
 
 PRODUCT = "ringback"
 DEFAULT_LISTEN = "udp:0.0.0.0:0"
+KEEP_ALIVE = 100.0  # seconds between the CRLFs that keep a connection of ours open (RFC 5626 §4.4.1)
 DRAIN = 5.0  # seconds that leaving waits for calls to end
 
 
@@ -66,8 +69,9 @@ class UserAgent:
     ``aor`` is who it is ("sip:alice@example.test"). ``password`` (and ``username``, by default the AOR's user) answer
     challenges of ``realm``, by default the AOR's domain, and of the registrar. ``proxy`` is an outbound proxy for
     everything, ``registrar`` the domain to register with when that is not the AOR's. ``listen`` is where to listen,
-    "udp:host:port", one or several; port 0 is any. ``sdp`` is the session description to offer and answer with when
-    a call is given none, ``accept`` further body types that can be taken.
+    "udp:host:port", one or several, tcp or tls as well; port 0 is any. ``tls`` says whom to trust, and who we are where
+    that is asked; without a certificate we can call by TLS and not be called. ``sdp`` is the session description to
+    offer and answer with when a call is given none, ``accept`` further body types that can be taken.
 
     ``network``, ``resolver``, ``clock`` and ``ids`` are the seams to the outside, the real ones by default; the
     simulated ones of ``ringback.testing`` fit. ``uac`` and ``uas`` are the cores beneath, for what has no verb here.
@@ -85,6 +89,7 @@ class UserAgent:
         proxy: str | None = None,
         registrar: str | None = None,
         listen: str | Sequence[str] = DEFAULT_LISTEN,
+        tls: TlsConfiguration | None = None,
         sdp: bytes | str = b"",
         accept: Sequence[str] = (),
         max_calls: int = MOST_CALLS,
@@ -121,6 +126,8 @@ class UserAgent:
             timings=timings,
             observer=observer,
             secret=(ids.tag() + ids.tag()).encode(),
+            tls=tls,
+            limits=StreamLimits(ping=KEEP_ALIVE),
         )
         account = Account(
             self.aor,
@@ -153,6 +160,7 @@ class UserAgent:
             headers=[("Server", PRODUCT)],
             most_calls=max_calls,
         )
+        self.uas.takes_calls = False  # until there is a handler
         home = _sip_uri("registrar", registrar) if registrar else uri
         registrant = Registrant(f"{home.scheme}:{home.hostport}", self.aor, ids)
         self._agent = Agent(stack, self.uac, self.uas, self._tables, self.sdp)
@@ -231,7 +239,9 @@ class UserAgent:
         """Where this user agent can be reached directly, for as long as it listens: ``sip:user@host:port``."""
         host, port = self.addresses[0]
         user = Uri.parse(self.aor).user
-        return f"sip:{user + '@' if user else ''}{f'[{host}]' if ':' in host else host}:{port}"
+        transport = self._listen[0][0]
+        way = "" if transport == "UDP" else f";transport={transport.lower()}"
+        return f"sip:{user + '@' if user else ''}{f'[{host}]' if ':' in host else host}:{port}{way}"
 
     @property
     def is_registered(self) -> bool:
@@ -257,6 +267,7 @@ class UserAgent:
         of the call or has asked for ``call.ended`` or ``call.events()``.
         """
         self._call_handler = handler
+        self.uas.takes_calls = True
         return handler
 
     def on_request(self, method: str) -> Callable[[AnyRequestHandler], AnyRequestHandler]:
@@ -382,9 +393,7 @@ class UserAgent:
 
     def _offer_call(self, event: CallOffered, now: float) -> None:
         handler = self._call_handler
-        if handler is None:
-            self.uas.reject(event.call, now)
-            return
+        assert handler is not None  # without one the core takes no calls
         call = self._calls[event.call] = Call(self._agent, event.call, event.request.from_, event.request)
         task = self._task(self._run_call(handler, call))
         call.handled_by(task)

@@ -66,8 +66,10 @@ class Requests:
     def contact(self, flow: Flow, uri: str) -> str:
         """Our Contact value on a flow (§8.1.1.8, §12.1.1): sips where the request was."""
         user = f"{self._account.user}@" if self._account.user else ""
-        transport = "" if flow.transport in ("UDP", "TLS") else f";transport={flow.transport.lower()}"
-        return f"<{'sips' if uri[:5] == 'sips:' else 'sip'}:{user}{self._sent_by(flow)}{transport}>"
+        scheme = "sips" if uri[:5] == "sips:" else "sip"
+        usual = "TLS" if scheme == "sips" else "UDP"
+        transport = "" if flow.transport == usual else f";transport={flow.transport.lower()}"
+        return f"<{scheme}:{user}{self._sent_by(flow)}{transport}>"
 
     def located(self, token: int, answer: list[Hop] | SipError, now: float) -> None:
         """The answer to a ``Locate``: the hops in the order to try them, or why there are none."""
@@ -228,6 +230,7 @@ class Requests:
     def _retry(self, exchange: Exchange, now: float) -> None:
         """The same request once more, with the credentials that it has by now (§22.2)."""
         self._by_key.pop(exchange.key, None)
+        exchange.key = UNSENT  # until its next hop is known, there is nothing that could be cancelled
         if exchange.dialog is not None:
             exchange.sequence = dialogs.next_sequence(exchange.dialog, 1)
         else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 from ringback.protocol.cores.proxy.target_set import Target
 from ringback.protocol.message.uri import Uri
 from ringback.protocol.registration.binding import flow_from_text
+from ringback.protocol.routing.locate import direct_hop, transport_of
 from ringback.server.chain import Destination, Exchange, Verdict
 
 if TYPE_CHECKING:
@@ -69,10 +70,22 @@ class Locate:
 
 
 def target_of(binding: Binding, ring_time: float | None = None) -> Target:
-    """Where a request for ``binding`` goes: its URI by its Path, or back down the flow that a NAT keeps open."""
+    """Where a request for ``binding`` goes: its URI by its Path, or back down the flow that a NAT keeps open.
+
+    Also back on the connection that it was registered on, as long as that is there, where its URI asks for the same
+    transport: a phone that has no certificate, or is behind a firewall, is reached in no other way.
+    """
     target = Target(binding.uri, route=binding.path, q=binding.q, ring_time=ring_time)
-    if binding.received and not binding.path and _behind_nat(binding):
-        target.flow = flow_from_text(binding.received)
+    if binding.received and not binding.path:
+        if _behind_nat(binding):
+            target.flow = flow_from_text(binding.received)
+        elif not binding.received.startswith("UDP "):
+            uri = Uri.parse(binding.uri)
+            flow = flow_from_text(binding.received)
+            if (transport_of(uri) or "UDP") == flow.transport:
+                target.flow = flow
+                hop = direct_hop(uri)
+                target.hops = [hop] if hop is not None else None
     return target
 
 

@@ -164,7 +164,7 @@ def request_uri(text: str) -> str:
 
 def record_route(scheme: str, sent_by: str, transport: str, token: str) -> str:
     """A Record-Route line. UDP is what a URI without transport parameter means; for sips it is TLS."""
-    way = "" if transport in ("UDP", "TLS") else f";transport={transport.lower()}"
+    way = "" if transport == ("TLS" if scheme == "sips" else "UDP") else f";transport={transport.lower()}"
     return f"Record-Route: <{scheme}:{sent_by};lr{way};{TOKEN}={token}>"
 
 
