@@ -229,7 +229,7 @@ class Server:
             ),
             Register(store, domains, policy, store.aor_of if passwords else None, self._hold),
             Options(CAPABILITIES),
-            Locate(store, store.known if passwords else _everyone, settings.proxy.ring_time),
+            Locate(store, store.known if passwords else _everyone, settings.proxy.ring_time, domains.passes),
             Relay(proxy),
         )
         self._chain = Chain(steps, self._wait, stack.wake)
