@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ringback.protocol.cores.exchange import Account, Exchange
+from ringback.protocol.cores.exchange import UNSENT, Account, Exchange
 from ringback.protocol.dialog import state as dialogs
 from ringback.protocol.errors import SipError, TransportError
 from ringback.protocol.grammar import quote
