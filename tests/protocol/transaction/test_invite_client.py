@@ -74,6 +74,16 @@ def test_acknowledges_a_failure_hop_by_hop(rig: Rig, status: int) -> None:
     assert rig.heard == ["ResponseReceived 180", f"ResponseReceived {status}"]
 
 
+@pytest.mark.row("ACK-2", part="transaction")
+@pytest.mark.rfc("3261 22.1")
+def test_the_ack_of_a_failure_repeats_every_credential_of_the_invite(rig: Rig) -> None:
+    rig.send(extra="Authorization: Digest a\r\nProxy-Authorization: Digest b\r\nProxy-Authorization: Digest c\r\n")
+    rig.answer(486)
+    ack = rig.wire[-1][1]
+    assert ack.get_all("authorization") == ["Digest a"]
+    assert ack.get_all("proxy-authorization") == ["Digest b", "Digest c"]
+
+
 @pytest.mark.rfc("3261 17.1.1.3")
 def test_acknowledges_an_untagged_failure_with_the_to_it_has(rig: Rig) -> None:
     rig.send()

@@ -12,10 +12,16 @@ if TYPE_CHECKING:
 
     from ringback.protocol.message.model import Request, Response
 
+CREDENTIALS = ("authorization", "proxy-authorization")
+
 
 def build_ack(invite: Request, response: Response) -> Request:
-    """The ACK that the client transaction sends (RFC 3261 §17.1.1.3): everything the INVITE's, To the response's."""
-    return _derive(invite, "ACK", response.get("to") or invite.get("to") or "", ())
+    """The ACK that the client transaction sends (RFC 3261 §17.1.1.3): everything the INVITE's, To the response's.
+
+    Credentials are repeated, for nobody may challenge an ACK (§22.1).
+    """
+    credentials = [(name, value) for name in CREDENTIALS if invite.has(name) for value in invite.get_all(name)]
+    return _derive(invite, "ACK", response.get("to") or invite.get("to") or "", credentials)
 
 
 def build_cancel(invite: Request, headers: Iterable[tuple[str, str]]) -> Request:
