@@ -107,12 +107,14 @@ def test_a_handler_that_ends_without_an_answer_is_not_available(phones: PhoneBen
     phones.run(scenario)
 
 
+@pytest.mark.row("OPT-5")
 def test_a_phone_without_a_handler_is_not_available(phones: PhoneBench) -> None:
     alice, _ = phones.pair()
 
     async def scenario() -> None:
         with pytest.raises(CallRejected, match="480"):
             await alice.call(BOB)
+        assert (await alice.options(BOB)).status == 480
 
     phones.run(scenario)
 

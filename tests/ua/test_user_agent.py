@@ -32,6 +32,10 @@ def test_options_tells_what_a_phone_can_do(phones: PhoneBench) -> None:
     async def _(incoming: IncomingRequest) -> None:
         pass
 
+    @bob.on_call
+    async def _(call: Call) -> None:
+        pass
+
     async def scenario() -> None:
         response = await alice.options(BOB, headers=[("Subject", "ping")])
         assert response.status == 200
@@ -212,7 +216,11 @@ def test_a_phone_that_only_answers_runs_until_it_is_stopped(phones: PhoneBench) 
 
 
 def test_unusable_and_stray_messages_do_no_harm(phones: PhoneBench) -> None:
-    phones.agent("alice", "10.0.0.1", sdp=OFFER)
+    alice = phones.agent("alice", "10.0.0.1", sdp=OFFER)
+
+    @alice.on_call
+    async def _(call: Call) -> None:
+        pass
 
     async def scenario() -> None:
         peer = ScriptedPeer(phones.world.host("10.0.0.9"), target=("10.0.0.1", 5060))

@@ -127,10 +127,20 @@ def test_a_call_is_refused_with_what_the_user_says(bench: Bench, bob: Phone, sta
     bench.settle()
     response = last(bench)
     assert (response.status, response.reason, response.to_tag) == (status, "No", tag)
-    assert response.get("warning") == '399 bob "no"'
+    assert response.get_all("warning") == ['399 bob "no"']
     assert bob.last(CallOver).reason is EndReason.REJECTED
     bench.advance(40)
     assert bob.leftovers() == {}
+
+
+@pytest.mark.parametrize("status", [488, 606, 486])
+@pytest.mark.row("INV-9", part="UAS")
+@pytest.mark.rfc("3261 21.4.26")
+def test_a_session_that_is_not_acceptable_is_refused_with_a_warning(bench: Bench, bob: Phone, status: int) -> None:
+    number, _ = ringing(bench, bob)
+    bob.uas.reject(number, bench.now, status=status)
+    bench.settle()
+    assert (last(bench).status, last(bench).has("warning")) == (status, status != 486)
 
 
 def test_a_call_may_ring_twice_and_be_refused_without_ringing(bench: Bench, bob: Phone) -> None:

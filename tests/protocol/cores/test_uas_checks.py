@@ -255,6 +255,15 @@ def test_a_busy_phone_says_486_to_invite_and_options_outside_a_dialog(bench: Ben
     assert bob.told == []
 
 
+@pytest.mark.row("OPT-5")
+@pytest.mark.row("INV-9", part="UAS")
+def test_a_phone_that_takes_no_calls_says_480_to_invite_and_options(bench: Bench, bob: Phone) -> None:
+    bob.uas.takes_calls = False
+    assert status_of(bench, far("INVITE")) == 480
+    assert status_of(bench, far("OPTIONS")) == 480
+    assert bob.told == []
+
+
 @pytest.mark.threat("T7")
 def test_more_calls_than_allowed_are_busy(bench: Bench) -> None:
     bob = bench.phone("bob", BOB, most_calls=2)

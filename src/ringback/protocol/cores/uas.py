@@ -31,6 +31,7 @@ from ringback.protocol.cores.uas_checks import AFTER_MERGED, BEFORE_MERGED, Refu
 from ringback.protocol.dialog import state as dialogs
 from ringback.protocol.dialog.identity import of_request
 from ringback.protocol.errors import CallEnded, LocalProtocolError
+from ringback.protocol.grammar import ascii_lower
 from ringback.protocol.message.build import build_response
 from ringback.protocol.transaction.events import CancelReceived, TransactionTerminated
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     Challenger = Callable[[Request, float], list[str]]
 
 NAME = "uas"
+NOT_ACCEPTABLE = (488, 606)
 Headers = Sequence[tuple[str, str]]
 MOST_CALLS = 1000  # at once, unless told otherwise: more are answered 486
 
@@ -59,8 +61,8 @@ class UasCore:
 
     It shares ``calls`` with ``uac``, which sends the BYE of a callee and takes over when a call is established.
     ``challenge`` gives the WWW-Authenticate values to refuse a request with by 401, or an empty list to let it pass.
-    ``busy`` refuses new calls with 486; ``takes_session_changes`` hands re-INVITEs to the user instead of answering
-    them as they are. ``headers`` go with every response.
+    ``busy`` refuses new calls with 486, ``takes_calls`` False with 480; ``takes_session_changes`` hands re-INVITEs to
+    the user instead of answering them as they are. ``headers`` go with every response.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class UasCore:
         challenge: Challenger | None = None,
     ) -> None:
         self.busy = False
+        self.takes_calls = True
         self.takes_session_changes = False
         self._layer = layer
         self._ids = ids
@@ -136,9 +139,8 @@ class UasCore:
         call, request = self._unanswered(number)
         if not 300 <= status <= 699:
             raise LocalProtocolError("a call is refused with a status from 300 to 699")
-        response = build_response(
-            request, status, reason, to_tag=call.tag, headers=[*headers, self._can.allow, *self._headers]
-        )
+        extra = [*_why(status, headers), self._can.allow, *self._headers]
+        response = build_response(request, status, reason, to_tag=call.tag, headers=[*headers, *extra])
         self._advance(call, Input.REJECT, now, response=response)
 
     def hang_up(self, number: int, now: float) -> None:
@@ -181,7 +183,7 @@ class UasCore:
             status,
             reason,
             to_tag=pending.tag,
-            headers=[*extra, *headers, *self._headers],
+            headers=[*extra, *headers, *_why(status, headers), *self._headers],
             body=body,
             content_type=content_type,
         )
@@ -281,8 +283,8 @@ class UasCore:
         method = request.method
         if method == "BYE":
             self._layer.respond(key, self._final(request, 481, tag), now)  # §15.1.2
-        elif self._is_busy and method in ("INVITE", "OPTIONS"):
-            self._layer.respond(key, self._final(request, 486, tag), now)  # §11.2, §21.4.24
+        elif method in ("INVITE", "OPTIONS") and self._unwilling:
+            self._layer.respond(key, self._final(request, self._unwilling, tag), now)  # §11.2, §13.3.1.3
         elif method == "OPTIONS":
             self._layer.respond(key, self._capabilities(event, tag), now)
         elif method == "INVITE":
@@ -451,8 +453,11 @@ class UasCore:
     # responses
 
     @property
-    def _is_busy(self) -> bool:
-        return self.busy or self._calls.counts()["calls"] >= self._most_calls
+    def _unwilling(self) -> int:
+        """What a new call is refused with, whoever calls; 0 when it is left to the user."""
+        if self.busy or self._calls.counts()["calls"] >= self._most_calls:
+            return 486
+        return 0 if self.takes_calls else 480
 
     def _unanswered(self, number: int) -> tuple[Call, Request]:
         call = self._calls.get(number)
@@ -501,3 +506,10 @@ class UasCore:
             body=sdp or b"",
             content_type=SDP if sdp else None,
         )
+
+
+def _why(status: int, headers: Headers) -> Headers:
+    """The Warning of a 488 or 606 whose user gave none: it should say why (§21.4.26, §21.6.4)."""
+    if status not in NOT_ACCEPTABLE or any(ascii_lower(name) == "warning" for name, _ in headers):
+        return []
+    return [("Warning", '399 ringback "the session description is not acceptable here"')]
