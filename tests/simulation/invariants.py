@@ -18,6 +18,7 @@ from ringback.testing.virtual_time import EPOCH
 from tests.simulation.office import DOMAIN, SERVER, Office, Story
 
 TOUCH = 0.001  # seconds within which two things are at the same moment
+FORGOTTEN = 5.0  # T4: the least that a server transaction remembers its INVITE for after the final response
 ENDS_FOR = {
     "answered": {EndReason.HUNG_UP, EndReason.REMOTE, EndReason.LOST},
     "timed out": {EndReason.FAILED},
@@ -91,14 +92,19 @@ def check_each_transaction_has_one_outcome(evidence: Evidence) -> None:
 def check_each_request_is_answered(evidence: Evidence) -> None:
     """Every request that arrives, ACK excepted, is answered finally by the one it arrived at (§8.2.6).
 
-    A proxy that hears nothing from the next hop of a non-INVITE stays silent too (RFC 4320).
+    A proxy that hears nothing from the next hop of a non-INVITE stays silent too (RFC 4320), and one that has forgotten
+    an INVITE, as early as Timer I after its ACK, passes CANCEL on and cannot bring an answer back (RFC 6026).
     """
     for sent in evidence.requests:
         method = method_of(sent)
         if not sent.arrived or method == "ACK":
             continue
-        if sent.to_host == SERVER and method not in ("INVITE", "CANCEL", "REGISTER"):
-            continue
+        if sent.to_host == SERVER:
+            if method not in ("INVITE", "CANCEL", "REGISTER"):
+                continue
+            invite = evidence.finals_sent.get((SERVER, sent.branch, "INVITE")) if method == "CANCEL" else None
+            if invite is not None and sent.packet.arrives_at > invite.packet.sent_at + FORGOTTEN:
+                continue
         key = (sent.to_host, sent.branch, method)
         assert key in evidence.finals_sent, f"never answered by {sent.to_host}: {sent.packet}"
 

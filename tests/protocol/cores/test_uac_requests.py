@@ -301,6 +301,42 @@ def test_a_reinvite_answered_481_ends_the_call(bench: Bench) -> None:
     assert len(bench.sent("BYE")) == 1
 
 
+@pytest.mark.row("INV-5", part="UAC")
+@pytest.mark.rfc("3261 12.2.1.2")
+def test_a_reinvite_whose_final_response_is_lost_for_good_is_withdrawn_and_ends_the_call(bench: Bench) -> None:
+    alice, number, _ = in_call(bench)
+    alice.uac.request_in_call(number, "INVITE", bench.now)
+    bench.settle()
+    again = bench.sent("INVITE")[1]
+    bench.answer(again, 100)
+    bench.advance(100)
+    bench.answer(again, 180)
+    bench.advance(144.9)
+    assert bench.sent("CANCEL") == []
+    bench.advance(0.2)
+    assert bench.sent("CANCEL")[0].cseq.number == again.cseq.number
+    assert "RequestDone" not in alice.names()
+    bench.advance(32)
+    assert isinstance(alice.last(RequestDone).error, TransactionTimeout)
+    assert len(bench.sent("BYE")) > 0
+    bench.advance(70)
+    assert alice.leftovers() == {}
+
+
+@pytest.mark.row("INV-5", part="UAC")
+def test_a_reinvite_that_is_withdrawn_and_refused_changes_nothing(bench: Bench) -> None:
+    alice, number, _ = in_call(bench)
+    alice.uac.request_in_call(number, "INVITE", bench.now)
+    bench.settle()
+    again = bench.sent("INVITE")[1]
+    bench.answer(again, 180)
+    bench.advance(245.1)
+    bench.answer(again, 487)
+    assert alice.last(RequestDone).response.status == 487
+    bench.advance(40)
+    assert alice.calls.get(number).state is State.CONFIRMED
+
+
 def test_no_reinvite_before_the_call_is_established(bench: Bench) -> None:
     alice, bob = pair(bench)
     alice.uac.invite("sip:bob@192.0.2.2", bench.now)

@@ -62,7 +62,8 @@ class Exchange:
     one; ``dialog`` for a request inside one. ``credentials`` are the header fields that answered its challenges, and
     ``answered`` counts the answers by realm. ``request`` is what was sent last, on ``flow``, ``key`` its transaction.
     ``acks`` are the ACKs to its 2xx, by remote tag: exchanges too, though nothing ever answers them. ``report`` says
-    whether anybody waits for a ``RequestDone``.
+    whether anybody waits for a ``RequestDone``. A re-INVITE that has been heard of ``is_timed``, and ``is_withdrawn``
+    when its time is up.
     """
 
     __slots__ = (
@@ -78,6 +79,8 @@ class Exchange:
         "flow",
         "from_",
         "headers",
+        "is_timed",
+        "is_withdrawn",
         "key",
         "method",
         "next_hop",
@@ -132,6 +135,8 @@ class Exchange:
         self.request: Request | None = None
         self.flow: Flow | None = None
         self.key = UNSENT
+        self.is_timed = False
+        self.is_withdrawn = False
 
     @property
     def is_call(self) -> bool:

@@ -72,7 +72,8 @@ class UacCore(Requests):
         self._timings = timings
         # A proxy's Timer C, and Timer B for two silent branches: by then a final response has come or is lost.
         self._longest_ringing = timings.timer_c + 2 * 64 * timings.t1
-        self._timers = TimerQueue()  # items: call and the input that is due, call and Call-ID to forget that
+        # Items: call and the input that is due, call and Call-ID to forget that, 0 and the token of a re-INVITE.
+        self._timers = TimerQueue()
         self._given_up: dict[str, Exchange] = {}  # by Call-ID: INVITEs without an answer, for 64*T1 more
 
     # what the user asks for
@@ -247,7 +248,9 @@ class UacCore(Requests):
         """Do what is due."""
         for number, what in self._timers.expired(now):
             call = self._calls.get(number)
-            if not isinstance(what, Input):
+            if isinstance(what, int):
+                self._reinvite_overdue(what, now)
+            elif not isinstance(what, Input):
                 self._given_up.pop(what, None)
             elif call is not None and what is Input.OVERDUE and call.overdue_at > now:
                 self._timers.start_at(call.overdue_at, (number, what))  # something was heard meanwhile
@@ -327,6 +330,22 @@ class UacCore(Requests):
                 self.finish(exchange, response, None, now)
         elif call is not None and exchange.is_call:
             self.advance(call, Input.PROVISIONAL, now, response, exchange=exchange)
+        elif exchange.method == "INVITE" and not exchange.is_timed:
+            exchange.is_timed = True
+            self._timers.start(self._longest_ringing, (0, exchange.token), now)
+
+    def _reinvite_overdue(self, token: int, now: float) -> None:
+        """No final response to a re-INVITE: it is withdrawn, and 64*T1 later given up (§9.1), which is a time-out."""
+        exchange = self._by_token.get(token)
+        if exchange is None:
+            return
+        if exchange.is_withdrawn:
+            self.finish(exchange, None, TransactionTimeout("no final response in time"), now)
+            self._layer.abandon(exchange.key, now)
+        else:
+            exchange.is_withdrawn = True
+            self._layer.cancel(exchange.key, now)
+            self._timers.start(64 * self._timings.t1, (0, token), now)
 
     def _success(self, exchange: Exchange, response: Response, now: float) -> None:
         """A 2xx to INVITE: the same again, another fork's, or the first (§13.2.2.4, §14.1)."""
