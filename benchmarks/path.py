@@ -192,9 +192,10 @@ def value(data: bytes, name: str) -> str:
 
 
 def reply(sent: Datagram, status: str, *, body: str = "") -> Datagram:
-    """What the phone at whose address ``sent`` arrived answers."""
+    """What the phone at whose address ``sent`` arrived answers. As SIPp does, it puts all Via values into one line."""
     data, phone = sent
-    lines = headers(data, "Via", "Record-Route", "From", "To", "Call-ID", "CSeq")
+    vias = ", ".join(line.partition(": ")[2] for line in headers(data, "Via"))
+    lines = [f"Via: {vias}", *headers(data, "Record-Route", "From", "To", "Call-ID", "CSeq")]
     lines = [f"{line};tag=far" if line.startswith("To:") and ";tag=" not in line else line for line in lines]
     contact = f"Contact: <sip:phone@{phone[0]}:{phone[1]}>"
     kind = ["Content-Type: application/sdp"] if body else []

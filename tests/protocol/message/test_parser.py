@@ -330,11 +330,23 @@ def test_the_door_refuses_a_branch_that_is_the_bare_cookie(branch):
     assert refusal(INVITE.replace(b"z9hG4bK1", branch.encode(), 1)).header == "Via"
 
 
+@pytest.mark.rfc("3261 16.3")
+@pytest.mark.parametrize("lower", ["\r\nVia: b", ", b", " , b;;", "\r\nv: SIP/2.0/UDP c;branch=;x"])
+def test_a_lower_via_is_its_owners_business_and_goes_on_as_it_came(lower):
+    message = parse_message(replaced("Via", f"Via: SIP/2.0/UDP a;branch=z9hG4bK1{lower}"))
+    validate(message)
+    assert message.top_via.branch == "z9hG4bK1"
+    assert message.pop_first("via") == "SIP/2.0/UDP a;branch=z9hG4bK1"
+    assert message.get("via") == lower.strip("\r\n ,").removeprefix("Via: ").removeprefix("v: ")
+    with pytest.raises(RemoteProtocolError):
+        _ = message.vias
+
+
 @pytest.mark.parametrize(
     ("name", "line"),
     [
         ("Via", "Via: SIP/2.0/UDP a;;"),
-        ("Via", "Via: SIP/2.0/UDP a, b"),
+        ("Via", "Via: b, SIP/2.0/UDP a"),
         ("Via", "Via:"),
         ("Via", 'Via: SIP/2.0/UDP a;x="'),
         ("From", "From: sip"),
@@ -358,3 +370,12 @@ def test_the_door_reads_what_routing_and_dialogs_need(name, line):
 
 def test_the_door_does_not_want_max_forwards_in_a_response():
     validate(parse_message(with_header("Max-Forwards: x", OK)))
+
+
+def test_an_empty_route_is_none():
+    message = parse_message(with_header("Route: "))
+    validate(message)
+    assert not message.has("route")
+    assert message.routes == []
+    assert b"\r\nRoute" not in message.to_bytes()
+    assert refusal(with_header("Route:\r\nRoute: <sip:a;lr>")).header == "Route"

@@ -203,10 +203,14 @@ class Headers:
         at = names.index(key)
         typed = self._typed.get(key)
         rest: list[str] = []
-        if "," in line and key in LISTS:
-            value, *rest = self._split(line, key)
-        else:
+        if "," not in line or key not in LISTS:
             value = unfold(line.partition(":")[2]).strip(" \t")
+        elif '"' not in line and "<" not in line and "\r" not in line:
+            value, _, others = line.partition(":")[2].partition(",")
+            value = value.strip(" \t")
+            rest = [others.lstrip(" \t")]
+        else:
+            value, *rest = self._split(line, key)
         if rest:
             lines[at] = first[key] = f"{display_name(key)}: {', '.join(rest)}"
         else:

@@ -94,6 +94,9 @@ class Message(Headers):
             if via is not None and len(self.names) == len(self._first):
                 typed["via"] = [via]  # the only one
                 return via
+            if via is None and "," in line:
+                # A plain form has no comma within it, so that this one ends the value.
+                via = Via.read(line[: line.index(",")].rstrip(" \t"))
             if via is None:
                 try:
                     via = Via.parse(split_line(line)[0])
