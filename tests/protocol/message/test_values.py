@@ -324,6 +324,7 @@ def test_reads_credentials_of_other_schemes():
     assert (bearer.token68, bearer.params) == ("YWJj.ZGVm==", {})
     assert str(bearer) == "Bearer YWJj.ZGVm=="
     assert Credentials.parse("Basic YWJj").token68 == "YWJj"
+    assert Credentials.parse("Authorization: Digest a=b").params == {"a": "b"}
     assert Credentials.parse("Digest a=b,,c=d,").params == {"a": "b", "c": "d"}
 
 

@@ -337,6 +337,10 @@ def seconds(text: str | None) -> int | None:
     return DEFAULT_EXPIRES
 
 
+# SIPp's [authentication] writes the header's name as well; scenarios that write it before that send it twice.
+_AGAIN = ("authorization:", "proxy-authorization:")
+
+
 @final
 class Credentials:
     """``scheme name=value, ...`` of WWW-Authenticate, Authorization and their proxy kin (RFC 3261 §25.1, RFC 7616).
@@ -363,6 +367,8 @@ class Credentials:
         scheme, _, rest = text.replace("\t", " ", 1).partition(" ")
         rest = rest.strip(" \t")
         if not is_token(scheme):
+            if ascii_lower(scheme) in _AGAIN:
+                return Credentials.parse(rest)
             raise RemoteProtocolError("no authentication scheme", clause="RFC 3261 §25.1")
         params: dict[str, str] = {}
         if not rest:

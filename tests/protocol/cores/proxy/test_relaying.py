@@ -150,7 +150,9 @@ def test_a_response_that_matches_nothing_goes_nowhere(exchange):
 
 
 @pytest.mark.rfc("3261 16.7")
-@pytest.mark.parametrize(("status", "outcome"), [(200, [500]), (404, [500]), (180, [])])
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(200, [500]), (302, [500]), (401, [500]), (404, [404]), (603, [603]), (180, [])]
+)
 def test_a_response_without_a_second_via_is_not_passed_on(exchange, status, outcome):
     x = exchange()
     x.bind(1)
@@ -160,6 +162,23 @@ def test_a_response_without_a_second_via_is_not_passed_on(exchange, status, outc
     response.set("Via", leg.request.get("via"))
     x.receive(response, leg.remote)
     assert x.statuses() == outcome
+
+
+@pytest.mark.row("CAN-6")
+def test_a_487_with_the_via_of_the_cancel_ends_the_call_as_cancelled(exchange):
+    x = exchange()
+    x.bind(1, 2)
+    invite = x.call()
+    first, second = x.legs()
+    first.answer(180)
+    second.answer(180)
+    x.statuses()
+    x.hang_up(invite)
+    for leg in (first, second):
+        response = build_response(leg.request, 487, to_tag="d")
+        response.set("Via", leg.request.get("via"))
+        x.receive(response, leg.remote)
+    assert x.statuses() == [200, 487]
 
 
 @pytest.mark.row("TRN-3", part="failover")

@@ -96,7 +96,7 @@ class ContextMachine:
         response.pop_first("via")
         if "via" not in response._first:  # step 3: meant for us, not to be passed on
             if status >= 200:
-                self.apply(branch, BranchInput.UNREACHABLE, now)
+                self._take_misaddressed(branch, status, now)
             return
         if status < 200:
             self.apply(branch, BranchInput.PROGRESS if status > 100 else BranchInput.TRYING, now, response)
@@ -106,6 +106,19 @@ class ContextMachine:
             self.apply(branch, BranchInput.NEXT_HOP, now)
         else:
             self.apply(branch, BranchInput.FAILURE, now, response)
+
+    def _take_misaddressed(self, branch: Branch, status: int, now: float) -> None:
+        """A final response without the Vias of those before us. What it says of the branch holds, and we say it.
+
+        Phones send one that answer the INVITE with the Via of the CANCEL. Where the response itself matters, and not
+        its status alone (2xx, a redirection, a challenge), it counts as none.
+        """
+        context = self.contexts[branch.context]
+        if status < 400 or status in CHALLENGES or context.state is ContextState.ANSWERED:
+            self.apply(branch, BranchInput.UNREACHABLE, now)
+        else:
+            own = build_response(context.request, status, to_tag=self._ids.tag())
+            self.apply(branch, BranchInput.FAILURE, now, own)
 
     def failed(self, key: ClientKey | ServerKey, what: BranchInput, now: float) -> None:
         """A client transaction could not deliver (UNREACHABLE), had no answer (TIMEOUT), or is gone (TERMINATED)."""
