@@ -29,7 +29,18 @@ def _write_silence(path: Path, seconds: int = 30) -> None:
 class Baresip:
     """One softphone with one account."""
 
-    def __init__(self, children: Children, user: str, domain: str, server: str, password: str = "") -> None:
+    def __init__(
+        self,
+        children: Children,
+        user: str,
+        domain: str,
+        server: str,
+        password: str = "",
+        *,
+        transport: str = "udp",
+        authorities: Path | None = None,
+    ) -> None:
+        """Registers at ``server`` (``host:port``); by TLS it believes those in ``authorities``."""
         self.port = free_port()
         self._control = free_port()
         folder = children.folder / f"baresip-{user}"
@@ -47,11 +58,13 @@ class Baresip:
             f"audio_alert aufile,{folder / 'alert.wav'}",
             f"rtp_ports {self.port + 2}-{self.port + 30}",
             f"module_path {modules}",
+            *([f"sip_cafile {authorities}", "sip_verify_server yes"] if authorities else []),
             *(f"module {name}.so" for name in _MODULES if (modules / f"{name}.so").exists()),
         ]
         (folder / "config").write_text("\n".join(lines) + "\n")
         account = (
-            f'<sip:{user}@{domain};transport=udp>;outbound="sip:{server};transport=udp";regint=600;answermode=manual'
+            f'<sip:{user}@{domain};transport={transport}>;outbound="sip:{server};transport={transport}"'
+            ";regint=600;answermode=manual"
         )
         if password:
             account += f";auth_user={user};auth_pass={password}"

@@ -57,12 +57,13 @@ def free_port(host: str = LOOPBACK) -> int:
 
 
 def is_bound(port: int, host: str = LOOPBACK) -> bool:
-    """Whether something listens on that UDP port."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return True
+    """Whether something listens on that port, by UDP or TCP."""
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as probe:
+            try:
+                probe.bind((host, port))
+            except OSError:
+                return True
     return False
 
 

@@ -25,12 +25,18 @@ class RingbackServer:
         domains: tuple[str, ...] = (DOMAIN,),
         users: tuple[str, ...] = (),
         settings: str = "",
+        tables: str = "",
+        tcp: bool = False,
+        tls: bool = False,
         host: str = LOOPBACK,
     ) -> None:
-        """``users`` of the first domain get ``PASSWORD``; with none the server is open. ``settings`` is TOML."""
+        """``users`` of the first domain get ``PASSWORD``; with none the server is open. ``settings`` is TOML, ``tables``
+        more of it, at the end. With ``tcp`` it listens on the same port by TCP, with ``tls`` on ``tls_port``.
+        """
         number = len(children.all)
         self.domain = domains[0]
         self.port = free_port(host)
+        self.tls_port = free_port(host) if tls else 0
         self.host = host
         self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         self.store = f"sqlite:{children.folder / f'ringback-{number}.db'}"
@@ -38,12 +44,16 @@ class RingbackServer:
         config = children.folder / f"ringback-{number}.toml"
         # SIPp knows MD5 only, and reads the first challenge.
         names = ", ".join(f'"{name}"' for name in domains)
-        config.write_text(f'{settings}domains = [{names}]\n[auth]\nalgorithms = ["MD5"]\n')
+        config.write_text(f'{settings}domains = [{names}]\n[auth]\nalgorithms = ["MD5"]\n{tables}')
         self._config = config
         for user in users:
             self.command("user", "add", f"{user}@{self.domain}")
         command = [*RINGBACK, "serve", "--config", str(config)]
         command += ["--listen", f"udp:{self.address}", "--store", self.store]
+        if tcp:
+            command += ["--listen", f"tcp:{self.address}"]
+        if tls:
+            command += ["--listen", f"tls:{self.address.rpartition(':')[0]}:{self.tls_port}"]
         if not users:
             command.append("--open")
         self.child: Child = children.start("ringback", [*command, "-vvv"])

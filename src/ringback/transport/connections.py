@@ -300,6 +300,8 @@ class ConnectionTable:
         if connection.check_at is None or moment < connection.check_at:
             connection.check_at = moment
             self._timers.start_at(moment, (connection.number,))
+            if self._timers.next_deadline() == moment:
+                self._on_activity(None)  # the stack is to wake sooner than it thought
 
     def next_deadline(self) -> float | None:
         """When ``handle_timers`` is due."""
