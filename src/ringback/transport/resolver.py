@@ -34,6 +34,7 @@ MOST_UNDER_WAY = 256
 THREADS = 8
 QUERY_TIMEOUT = 1.0  # seconds until a name server is asked again, or the next one
 QUERY_TRIES = 3
+MOST_ALONE = 16  # questions at a time that have a socket of their own
 
 _FAMILIES = {"A": socket.AF_INET, "AAAA": socket.AF_INET6}
 
@@ -57,6 +58,7 @@ class SystemResolver:
         self._nameservers = list(nameservers)
         self._dns: DNSResolver | None = None
         self._cache = RecordCache(self._query)
+        self._alone = asyncio.Semaphore(MOST_ALONE)
         self._remembered: dict[str, tuple[float, list[str]]] = {}  # until when (loop time), answer; [] for a failure
         self._under_way: dict[str, asyncio.Future[list[str]]] = {}
         self._threads: ThreadPoolExecutor | None = None
@@ -88,55 +90,34 @@ class SystemResolver:
 
     async def _query(self, name: str, kind: str) -> Answer:
         """One question to the name servers. Addresses come from the hosts file too, which is looked at first."""
-        from aiodns import error
-
+        if self._dns is None:
+            self._dns = self._channel()
         try:
-            if kind in _FAMILIES:
-                return await self._query_addresses(name, _FAMILIES[kind])
-            return await self._query_services(name, kind)
-        except error.DNSError as failure:
-            if failure.args[0] in (error.ARES_ENOTFOUND, error.ARES_ENODATA):
-                return [], NOTHING_REMEMBERED_FOR
-            raise TransportError(f"{kind} of {name}: {failure.args[-1]}") from None
-        except UnicodeError:
-            raise TransportError(f"{name!r} is no name for the DNS") from None
-
-    async def _query_addresses(self, name: str, family: socket.AddressFamily) -> Answer:
-        found = await self._channel().getaddrinfo(name, family)
-        nodes = found.nodes[:MOST_RECORDS]
-        lifetimes = [node.ttl for node in nodes] + [alias.ttl for alias in found.cnames]
-        addresses: list[Record] = list(dict.fromkeys(str(node.addr[0], "ascii") for node in nodes))
-        return addresses, min(lifetimes, default=0)
-
-    async def _query_services(self, name: str, kind: str) -> Answer:
-        from pycares import NAPTRRecordData, SRVRecordData
-
-        found = (await self._channel().query_dns(name, kind)).answer
-        lifetime = min((record.ttl for record in found), default=0)
-        naptrs: list[Record] = []
-        srvs: list[Record] = []
-        for data in sorted((record.data for record in found), key=_rank)[:MOST_RECORDS]:
-            if isinstance(data, SRVRecordData):
-                srvs.append(Srv(data.priority, data.weight, data.port, data.target))
-            elif isinstance(data, NAPTRRecordData):
-                naptrs.append(
-                    Naptr(data.order, data.preference, data.flags, data.service, data.replacement, data.regexp)
-                )
-        return naptrs if kind == "NAPTR" else srvs, lifetime
+            return await _query_by(self._dns, name, kind)
+        except _Garbled:
+            pass
+        # Questions share a socket, and c-ares gives it up with all of them when one of the answers is garbage: this
+        # one may be another's fault, so it is asked again by a socket of its own.
+        async with self._alone:
+            channel = self._channel()
+            try:
+                return await _query_by(channel, name, kind)
+            except _Garbled:
+                raise TransportError(f"the answer for {kind} of {name} is garbage") from None
+            finally:
+                channel.cancel()
 
     def _channel(self) -> DNSResolver:
-        if self._dns is None:
-            from aiodns import DNSResolver
-            from pycares import ARES_FLAG_EDNS, ARES_FLAG_NOSEARCH
+        from aiodns import DNSResolver
+        from pycares import ARES_FLAG_EDNS, ARES_FLAG_NOSEARCH
 
-            self._dns = DNSResolver(
-                self._nameservers or None,
-                flags=ARES_FLAG_EDNS | ARES_FLAG_NOSEARCH,  # a name of SIP is whole, no suffix is to be tried
-                timeout=QUERY_TIMEOUT,
-                tries=QUERY_TRIES,
-                lookups="fb",
-            )
-        return self._dns
+        return DNSResolver(
+            self._nameservers or None,
+            flags=ARES_FLAG_EDNS | ARES_FLAG_NOSEARCH,  # a name of SIP is whole, no suffix is to be tried
+            timeout=QUERY_TIMEOUT,
+            tries=QUERY_TRIES,
+            lookups="fb",
+        )
 
     async def _named(self, name: str) -> list[str]:
         loop = asyncio.get_running_loop()
@@ -174,6 +155,51 @@ class SystemResolver:
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._threads = None
+
+
+class _Garbled(Exception):
+    """An answer could not be read: this question's, or that of another on the same socket."""
+
+
+async def _query_by(channel: DNSResolver, name: str, kind: str) -> Answer:
+    """One question by one channel; raises TransportError for a failure."""
+    from aiodns import error
+
+    try:
+        if kind in _FAMILIES:
+            return await _query_addresses(channel, name, _FAMILIES[kind])
+        return await _query_services(channel, name, kind)
+    except error.DNSError as failure:
+        code = failure.args[0]
+        if code in (error.ARES_ENOTFOUND, error.ARES_ENODATA):
+            return [], NOTHING_REMEMBERED_FOR
+        if code == error.ARES_EBADRESP:
+            raise _Garbled from None
+        raise TransportError(f"{kind} of {name}: {failure.args[-1]}") from None
+    except UnicodeError:
+        raise TransportError(f"{name!r} is no name for the DNS") from None
+
+
+async def _query_addresses(channel: DNSResolver, name: str, family: socket.AddressFamily) -> Answer:
+    found = await channel.getaddrinfo(name, family)
+    nodes = found.nodes[:MOST_RECORDS]
+    lifetimes = [node.ttl for node in nodes] + [alias.ttl for alias in found.cnames]
+    addresses: list[Record] = list(dict.fromkeys(str(node.addr[0], "ascii") for node in nodes))
+    return addresses, min(lifetimes, default=0)
+
+
+async def _query_services(channel: DNSResolver, name: str, kind: str) -> Answer:
+    from pycares import NAPTRRecordData, SRVRecordData
+
+    found = (await channel.query_dns(name, kind)).answer
+    lifetime = min((record.ttl for record in found), default=0)
+    records: list[Record] = []
+    for data in sorted((record.data for record in found), key=_rank)[:MOST_RECORDS]:
+        if isinstance(data, SRVRecordData):
+            records.append(Srv(data.priority, data.weight, data.port, data.target))
+        elif isinstance(data, NAPTRRecordData):
+            records.append(Naptr(data.order, data.preference, data.flags, data.service, data.replacement, data.regexp))
+    return records, lifetime
 
 
 def _is_neighbour(name: str) -> bool:
