@@ -44,14 +44,24 @@ def test_it_is_off_and_what_was_there_is_frozen_until_stopped() -> None:
     loop.close()
 
 
-def test_an_idle_server_collects() -> None:
+def test_a_server_that_has_become_idle_collects_once() -> None:
     with World() as world:
-        tuned = tune_collector(world.loop, lambda: 7, interval=5)
-        left = knot()
-        world.advance(4)
-        assert left() is not None
-        world.advance(2)
-        assert left() is None
+        messages = 0
+        tuned = tune_collector(world.loop, lambda: messages, interval=5)
+        idle_from_the_start = knot()
+        world.advance(100)
+        assert idle_from_the_start() is not None  # nothing came since it was made, so nothing of ours can be left
+        messages = 1000
+        world.advance(44)
+        assert idle_from_the_start() is not None  # transactions are still alive
+        world.advance(10)
+        assert idle_from_the_start() is None
+        later = knot()
+        world.advance(100)
+        assert later() is not None
+        messages = 1001
+        world.advance(46)
+        assert later() is None
         tuned.stop()
 
 
