@@ -37,6 +37,8 @@ COMPACT = {
 
 def test_has_the_fourteen_methods():
     assert len(METHODS) == 14
+    assert header_key("ALERTMSG-ERROR") == "alertmsg-error"  # the latest, RFC 8876
+    assert display_name("alertmsg-error") == "AlertMsg-Error"
     assert METHODS["INVITE"] == 3261
     assert METHODS["SUBSCRIBE"] == 6665
 

@@ -179,6 +179,7 @@ Warning - RFC3261
 # Those whose line is one value. The authentication headers are here: their commas part parameters, not values.
 _SINGLE = """
 Additional-Identity - TS24.229
+AlertMsg-Error - RFC8876
 Answer-Mode - RFC5373
 Attestation-Info - TS24.229
 Authentication-Info - RFC3261
