@@ -6,6 +6,7 @@ AssertionError with the rule's name, its packet and what was missing. All of it 
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import final
@@ -67,7 +68,8 @@ def check_acks(messages: list[Sent]) -> None:
     """Each final response to INVITE that arrives is acknowledged by the one it arrived at (INV-1, ACK-4).
 
     300 to 699: an ACK of the INVITE's branch for each arrival, while Timer D runs (§17.1.1.2). 2xx at the caller (one
-    Via left): an ACK for each arrival. Nothing is owed once the transaction had to be given up, see ``_given_up``.
+    Via left): an ACK for each arrival. Nothing is owed once the transaction had to be given up, see ``_given_up``, nor
+    for a 2xx that comes when Timer M is over and a BYE that overtook it has ended the dialog.
     """
     given_up = _given_up(messages)
     hop_by_hop: dict[tuple[str, str], int] = defaultdict(int)
@@ -79,7 +81,8 @@ def check_acks(messages: list[Sent]) -> None:
             if len(message.vias) == 1:
                 end_to_end[sent.host, message.call_id, message.cseq.number, message.to_tag] += 1
     refused: dict[tuple[str, str], list[Sent]] = defaultdict(list)
-    accepted: dict[tuple[str, str, int, str | None], int] = defaultdict(int)
+    accepted: dict[tuple[str, str, int, str | None], list[float]] = defaultdict(list)
+    ended: dict[tuple[str, str, str | None], float] = {}
     for sent in messages:
         message = sent.message
         if not (sent.arrived and isinstance(message, Response) and _is_final(message)):
@@ -90,12 +93,20 @@ def check_acks(messages: list[Sent]) -> None:
         if message.status >= 300:
             refused[key].append(sent)
         elif len(message.vias) == 1:
-            accepted[sent.to_host, message.call_id, message.cseq.number, message.to_tag] += 1
+            dialog = (sent.to_host, message.call_id, message.cseq.number, message.to_tag)
+            accepted[dialog].append(sent.packet.arrives_at)
     for key, finals in refused.items():
         first = min(final.packet.arrives_at for final in finals)
         owed = sum(final.packet.arrives_at < first + PATIENCE for final in finals)
         assert hop_by_hop[key] >= owed, f"{hop_by_hop[key]} ACKs instead of {owed} for {finals[0].packet}"
-    for dialog, count in accepted.items():
+    for sent in messages:
+        if _is_request(sent, "BYE") and sent.arrived:
+            leg = (sent.to_host, sent.message.call_id, sent.message.from_tag)
+            ended[leg] = min(ended.get(leg, sent.packet.arrives_at), sent.packet.arrives_at)
+    for dialog, moments in accepted.items():
+        host, call_id, _, tag = dialog
+        over = max(ended.get((host, call_id, tag), math.inf), min(moments) + PATIENCE)
+        count = sum(moment <= over for moment in moments)
         assert end_to_end[dialog] >= count, f"{count} 2xx arrived and {end_to_end[dialog]} ACKs were sent: {dialog}"
 
 
