@@ -30,8 +30,8 @@ class RingbackServer:
         tls: bool = False,
         host: str = LOOPBACK,
     ) -> None:
-        """``users`` of the first domain get ``PASSWORD``; with none the server is open. ``settings`` is TOML, ``tables``
-        more of it, at the end. With ``tcp`` it listens on the same port by TCP, with ``tls`` on ``tls_port``.
+        """``users`` of the first domain get ``PASSWORD``; with none the server is open. ``settings`` is TOML, and so is
+        ``tables``, at the end. With ``tcp`` it listens on the same port by TCP, with ``tls`` on ``tls_port``.
         """
         number = len(children.all)
         self.domain = domains[0]

@@ -235,9 +235,9 @@ class Connection:
     def send(self, data: bytes, key: ClientKey | ServerKey | None, now: float) -> None:
         """Queue a message; ``flush`` sends what is queued. Raises TransportError when the peer does not read."""
         if self._out_size + self._unsent() + len(data) > self._table.limits.write_queue:
-            error = TransportError(f"{format_address(self.remote)} does not read")
-            self._table.lose(self, error)
-            raise error
+            text = f"{format_address(self.remote)} does not read"
+            self._table.lose(self, TransportError(text))
+            raise TransportError(text)
         if self.state is ConnectionState.OPEN:
             self.write(data, now)
             self._remember(key)

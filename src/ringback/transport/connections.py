@@ -160,21 +160,21 @@ class ConnectionTable:
     def _replacement(self, item: SendMessage, place: StreamPlace) -> Connection:
         """Another connection for a message whose own has ended."""
         number = item.flow.connection
-        gone = TransportError(f"the connection to {format_address(item.flow.remote)} has ended")
+        gone = f"the connection to {format_address(item.flow.remote)} has ended"
         if item.data.startswith(b"SIP/2.0 "):
             if item.key is None:
-                raise gone  # nothing is remembered of that request, its sender has left
+                raise TransportError(gone)  # nothing is remembered of that request, its sender has left
             try:
                 via = parse_message(item.data).top_via
                 hop = response_hop(via)
-                if hop.transport != item.flow.transport:
-                    raise gone
             except RemoteProtocolError:
-                raise gone from None
+                raise TransportError(gone) from None
+            if hop.transport != item.flow.transport:
+                raise TransportError(gone)
         else:
             former = self._former.get(number)
             if former is None:
-                raise gone
+                raise TransportError(gone)
             hop = former
         return self._find_or_open(hop, place)
 
