@@ -38,7 +38,7 @@ def chunks(seeds: int) -> list[range]:
 @pytest.mark.row("FRK-2", part="under loss")
 @pytest.mark.row("REG-3", part="under loss")
 @pytest.mark.row("REG-5", part="under loss")
-@pytest.mark.parametrize("seeds", chunks(2000), ids=str)
+@pytest.mark.parametrize("seeds", chunks(3000), ids=str)
 def test_a_house_under_twenty_percent_loss_keeps_every_promise(seeds: range) -> None:
     run_seeds(seeds, scenarios.office, FOUL)
 
@@ -48,6 +48,6 @@ def test_a_house_under_twenty_percent_loss_keeps_every_promise(seeds: range) -> 
 @pytest.mark.row("CAN-9", part="every order of CANCEL and 200")
 @pytest.mark.row("BYE-3", part="every order of two BYEs")
 @pytest.mark.row("INV-7", part="every order of two 200s")
-@pytest.mark.parametrize("seeds", chunks(500), ids=str)
+@pytest.mark.parametrize("seeds", chunks(1000), ids=str)
 def test_messages_that_cross_each_other_do_no_harm(seeds: range) -> None:
     run_seeds(seeds, scenarios.races, FAIR)
