@@ -40,7 +40,7 @@ class Screen:
         uri = request.uri
         if request.method == "OPTIONS" and request.max_forwards == 0:
             exchange.destination = Destination.SELF  # nobody else will ever see it (§16.3 item 3)
-        elif request.has("route") or not self._domains.owns(uri):
+        elif request.has("route") or uri.params.get("maddr") or not self._domains.owns(uri):
             exchange.destination = Destination.FOREIGN
         elif not uri.user:
             exchange.destination = Destination.SELF
