@@ -190,7 +190,7 @@ class Range:
         assert not loud, f"{name}: {loud[0].getMessage()}\n{loud[0].exc_text or loud[0].exc_info}"
         self.caplog.clear()
 
-    def check_cost(self, factor: float = 50.0) -> None:
+    def check_cost(self, factor: float = 25.0) -> None:
         """No message may cost more CPU a byte than ``factor`` times the plain INVITE, which is timed here as well.
 
         A millisecond is granted whatever the size, for what the machine does meanwhile.
