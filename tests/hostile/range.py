@@ -97,7 +97,7 @@ class Range:
             take(data, *rest)
             self.last_cost = time.thread_time() - begun
 
-        self.server.stack._take = timed  # type: ignore[method-assign]
+        self.server.stack._take = timed
 
     def bind_phone(self) -> None:
         """Put the phone's binding into the store, as its REGISTER would have."""
