@@ -55,6 +55,8 @@ class Phone:
             routes=options.pop("routes", []),
             display_name=options.pop("display_name", None),
             headers=[("User-Agent", "bench")],
+            redirects=options.pop("redirects", True),
+            supported=options.pop("supported", []),
         )
         self.can = options.pop("can", None) or Capabilities()
         self.uac = UacCore(
@@ -127,7 +129,7 @@ class Bench:
         self.phones: dict[Address, Phone] = {}
         self.wire: list[tuple[float, Address, Address, Any]] = []
         self.lose: Callable[[Message], bool] = lambda message: False
-        self.zone: dict[str, str | None] = {}
+        self.zone: dict[str, str | list[str] | None] = {}
         self.locates: list[tuple[Phone, Locate]] = []
         self._on_the_way: list[tuple[bytes, Address, Address, str]] = []
 
@@ -149,7 +151,10 @@ class Bench:
             if host in self.zone:
                 self.locates.remove(asked)
                 address = self.zone[host]
-                answer: Any = TransportError("no such name") if address is None else [Hop("UDP", address, 5060)]
+                hosts = address if isinstance(address, list) else [address]
+                answer: Any = TransportError("no such name")
+                if address is not None:
+                    answer = [Hop("UDP", host, 5060) for host in hosts]
                 phone.uac.located(question.token, answer, self.now)
 
     def settle(self) -> None:

@@ -7,7 +7,8 @@ Rule 2. A user who withdraws is rid of the call at once; the machine is not. It 
 Rule 3. An INVITE transaction that has heard a 1xx has no timer of its own. So a call that rings is withdrawn by itself
         when nothing more has come for longer than any proxy lets it ring (Timer C, §16.6 step 11): the final response
         is lost for good. And 64*T1 after CANCEL went out the transaction is destroyed (§9.1).
-Rule 4. A challenge that can be answered is not an outcome, unless the user has withdrawn: then it is as good as any.
+Rule 4. What can be sent again, after a challenge, a redirection or to another address, has no outcome yet, unless the
+        user has withdrawn: then any will do.
 Rule 5. A BYE in an early dialog, ours or theirs, ends that dialog only: other forks live on, and a final response to
         the INVITE comes all the same. It is no input here.
 
@@ -24,7 +25,7 @@ CALLER: Table = {
     State.CALLING: {
         Input.PROVISIONAL: (Action.REPORT_PROGRESS, State.PROCEEDING),  # §13.2.2.1
         Input.SUCCESS: (Action.ESTABLISH, State.CONFIRMED),  # §13.2.2.4
-        Input.CHALLENGED: (Action.RETRY, State.CALLING),  # §22.2, §22.3
+        Input.AGAIN: (Action.RETRY, State.CALLING),  # §8.1.3.4, §8.1.3.5, §22.2, RFC 3263 §4.3
         Input.FAILURE: (Action.REPORT_FAILURE, State.TERMINATED),  # §13.2.2.2, §13.2.2.3
         Input.TIMEOUT: (Action.REPORT_FAILURE, State.TERMINATED),  # §8.1.3.1, as 408
         Input.BROKEN: (Action.REPORT_FAILURE, State.TERMINATED),  # §8.1.3.1, as 503
@@ -33,7 +34,7 @@ CALLER: Table = {
     State.PROCEEDING: {
         Input.PROVISIONAL: (Action.REPORT_PROGRESS, State.PROCEEDING),
         Input.SUCCESS: (Action.ESTABLISH, State.CONFIRMED),
-        Input.CHALLENGED: (Action.RETRY, State.CALLING),  # a new transaction, nothing heard in it yet
+        Input.AGAIN: (Action.RETRY, State.CALLING),  # a new transaction, nothing heard in it yet
         Input.FAILURE: (Action.REPORT_FAILURE, State.TERMINATED),
         Input.BROKEN: (Action.REPORT_FAILURE, State.TERMINATED),
         Input.WITHDRAW: (Action.CANCEL_AND_WAIT, State.CANCELLING),  # §9.1
@@ -42,14 +43,12 @@ CALLER: Table = {
     State.WITHDRAWN: {
         Input.PROVISIONAL: (Action.WAIT, State.CANCELLING),  # the layer's CANCEL leaves now
         Input.SUCCESS: (Action.ESTABLISH_AND_LEAVE, State.LEAVING),  # §9.1: ACK, then BYE
-        Input.CHALLENGED: (Action.REPORT_FAILURE, State.TERMINATED),
         Input.FAILURE: (Action.REPORT_FAILURE, State.TERMINATED),
         Input.TIMEOUT: (Action.REPORT_FAILURE, State.TERMINATED),
         Input.BROKEN: (Action.REPORT_FAILURE, State.TERMINATED),
     },
     State.CANCELLING: {
         Input.SUCCESS: (Action.ESTABLISH_AND_LEAVE, State.LEAVING),
-        Input.CHALLENGED: (Action.REPORT_FAILURE, State.TERMINATED),
         Input.FAILURE: (Action.REPORT_FAILURE, State.TERMINATED),  # 487, as a rule
         Input.BROKEN: (Action.REPORT_FAILURE, State.TERMINATED),
         Input.ABANDON: (Action.ABANDON, State.TERMINATED),  # §9.1, 64*T1 after CANCEL

@@ -40,7 +40,7 @@ class Input(StrEnum):
     # responses to our INVITE, and what stands for one
     PROVISIONAL = "1xx"
     SUCCESS = "2xx"
-    CHALLENGED = "401/407 we can answer"
+    AGAIN = "to be sent again"  # a challenge, a redirection, another address
     FAILURE = "300-699"
     TIMEOUT = "no response"
     BROKEN = "transport error"

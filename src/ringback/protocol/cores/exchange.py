@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
+from ringback.protocol.grammar import ascii_lower
 from ringback.protocol.message.build import build_request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ringback.protocol.cores.calls import Call
+    from ringback.protocol.cores.proxy.target_set import TargetSet
     from ringback.protocol.dialog.state import Dialog
     from ringback.protocol.grammar import Ids
     from ringback.protocol.message.model import Request
-    from ringback.protocol.routing.flow import Flow
+    from ringback.protocol.routing.flow import Flow, Hop
     from ringback.protocol.transaction.key import ClientKey
 
 
@@ -28,9 +30,21 @@ class Account:
     (``<sip:proxy;lr>``) are preloaded as Route on requests outside a dialog (§8.1.2). ``username`` and ``password``
     answer challenges of the protection domains in ``realms`` and of no other: whoever can reach a phone can
     challenge it, and must not get a digest of its password for the asking. ``headers`` go with every request.
+    ``redirects`` says whether a 3xx is followed, ``supported`` which extensions we can offer when a 421 asks for them.
     """
 
-    __slots__ = ("display_name", "headers", "password", "realms", "routes", "uri", "user", "username")
+    __slots__ = (
+        "display_name",
+        "headers",
+        "password",
+        "realms",
+        "redirects",
+        "routes",
+        "supported",
+        "uri",
+        "user",
+        "username",
+    )
 
     def __init__(
         self,
@@ -43,8 +57,12 @@ class Account:
         password: str | None = None,
         realms: Sequence[str] = (),
         headers: Sequence[tuple[str, str]] = (),
+        redirects: bool = True,
+        supported: Sequence[str] = (),
     ) -> None:
         self.uri = uri
+        self.redirects = redirects
+        self.supported = frozenset(map(ascii_lower, supported))
         self.user = user
         self.display_name = display_name
         self.routes = list(routes)
@@ -56,14 +74,18 @@ class Account:
 
 @final
 class Exchange:
-    """One request, from the wish to its final response, repeated with credentials if it is challenged.
+    """One request, from the wish to its final response, repeated if it is challenged, redirected or finds nobody.
 
     ``next_hop`` is the URI that says where it goes. ``call`` is set for the INVITE of a call and for the BYE that ends
     one; ``dialog`` for a request inside one. ``credentials`` are the header fields that answered its challenges, and
     ``answered`` counts the answers by realm. ``request`` is what was sent last, on ``flow``, ``key`` its transaction.
     ``acks`` are the ACKs to its 2xx, by remote tag: exchanges too, though nothing ever answers them. ``report`` says
-    whether anybody waits for a ``RequestDone``. A re-INVITE that has been heard of ``is_timed``, and ``is_withdrawn``
-    when its time is up.
+    whether anybody waits for a ``RequestDone``.
+
+    ``hop`` is where it went, ``hops`` are the addresses left to try; ``is_moving`` says that the next of them is to be.
+    ``preloaded`` is the route set that it began with (§8.1.2), ``targets`` what it was redirected to. After a time-out
+    a late answer is taken care of until ``forget_at``. A re-INVITE that has been heard of ``is_timed``, and
+    ``is_withdrawn`` when its time is up.
     """
 
     __slots__ = (
@@ -77,17 +99,23 @@ class Exchange:
         "credentials",
         "dialog",
         "flow",
+        "forget_at",
         "from_",
         "headers",
+        "hop",
+        "hops",
+        "is_moving",
         "is_timed",
         "is_withdrawn",
         "key",
         "method",
         "next_hop",
+        "preloaded",
         "report",
         "request",
         "routes",
         "sequence",
+        "targets",
         "to",
         "token",
         "uri",
@@ -112,6 +140,7 @@ class Exchange:
         dialog: Dialog | None = None,
         call: Call | None = None,
         report: bool = False,
+        preloaded: Sequence[str] = (),
     ) -> None:
         self.token = token
         self.method = method
@@ -131,6 +160,12 @@ class Exchange:
         self.report = report
         self.credentials: list[tuple[str, str]] = []
         self.answered: dict[str, int] = {}
+        self.preloaded = list(preloaded)
+        self.targets: TargetSet | None = None
+        self.hop: Hop | None = None
+        self.hops: list[Hop] = []
+        self.is_moving = False
+        self.forget_at = 0.0
         self.acks: dict[str, Exchange] = {}
         self.request: Request | None = None
         self.flow: Flow | None = None

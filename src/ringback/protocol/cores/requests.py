@@ -1,7 +1,8 @@
 """The requests of a user agent client, on their way (RFC 3261 §8.1.1, §8.1.2, §12.2.1.1): made, routed, sent, repeated.
 
-Rule 1. A request is an ``Exchange``: what its sender meant. It takes one transaction, or more when it is challenged:
-        same Call-ID, same From tag, CSeq one higher (§8.1.3.5).
+Rule 1. A request is an ``Exchange``: what its sender meant. It takes one transaction, or more when it is challenged or
+        redirected: same Call-ID, same From tag, CSeq one higher (§8.1.3.4, §8.1.3.5). When an address fails it goes to
+        the next as it is, but for the branch (RFC 3263 §4.3).
 Rule 2. Where a request goes is said by its first Route, else its Request-URI. A numeric host is a hop at once; for a
         name ``Locate`` is asked, and what waits for the same name is sent in the order in which it came.
 Rule 3. An exchange stays in the table until its last transaction has left the layer's, because until then a fork may
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ringback.protocol.transaction.layer import TransactionLayer
 
 NAME = "uac"
+MOST_HOPS = 8  # addresses that one request is sent to
 
 
 class Requests:
@@ -81,7 +83,8 @@ class Requests:
             if isinstance(answer, SipError):
                 self.finish(exchange, None, answer, now)
             else:
-                self._dispatch(exchange, answer[0], now)
+                exchange.hops = answer[:MOST_HOPS]
+                self._dispatch_next(exchange, now)
 
     @staticmethod
     def _check(headers: Sequence[tuple[str, str]], content_type: str | None = None) -> None:
@@ -108,7 +111,8 @@ class Requests:
     ) -> Exchange:
         """A request outside a dialog (§8.1.1): a Call-ID and a From tag of its own, unless it goes on from others."""
         account = self._account
-        request_uri, routes, next_hop = dialogs.addressing(str(Uri.parse(uri)), account.routes if preload else [])
+        preloaded = account.routes if preload else []
+        request_uri, routes, next_hop = dialogs.addressing(str(Uri.parse(uri)), preloaded)
         display = f"{quote(account.display_name)} " if account.display_name else ""
         return self._exchange(
             method,
@@ -125,6 +129,7 @@ class Requests:
             contact=contact,
             call=call,
             report=call is None,
+            preloaded=preloaded,
         )
 
     def _inside(
@@ -205,20 +210,28 @@ class Requests:
             self.finish(exchange, None, error, now)
             return
         if hop is not None:
-            self._dispatch(exchange, hop, now)
+            exchange.hops = [hop]
+            self._dispatch_next(exchange, now)
             return
         self._last_token += 1
         self._asked[text] = self._last_token
         self._waiting[self._last_token] = (text, [exchange])
         self._events.append(Locate(NAME, self._last_token, uri))
 
-    def _dispatch(self, exchange: Exchange, hop: Hop, now: float) -> None:
-        try:
-            flow = self._flow_to(hop)
-            sent_by = self._sent_by(flow)
-        except TransportError as error:
-            self.finish(exchange, None, error, now)
-            return
+    def _dispatch_next(self, exchange: Exchange, now: float) -> None:
+        """Send by the first of the hops that the transport can use."""
+        while True:
+            hop = exchange.hops.pop(0)
+            try:
+                flow = self._flow_to(hop)
+                sent_by = self._sent_by(flow)
+            except TransportError as error:
+                if exchange.hops:
+                    continue
+                self.finish(exchange, None, error, now)
+                return
+            break
+        exchange.hop = hop
         request = exchange.build(flow, sent_by, self.contact(flow, exchange.uri), self._ids)
         if exchange.method == "ACK":
             self._layer.send_stateless(request, flow)
@@ -228,11 +241,19 @@ class Requests:
         self._by_key[key] = exchange
 
     def _retry(self, exchange: Exchange, now: float) -> None:
-        """The same request once more, with the credentials that it has by now (§22.2)."""
+        """The same request once more: to its next address, or as it has been changed since (§8.1.3.5)."""
         self._by_key.pop(exchange.key, None)
         exchange.key = UNSENT  # until its next hop is known, there is nothing that could be cancelled
+        if exchange.is_moving:
+            exchange.is_moving = False
+            self._dispatch_next(exchange, now)
+            return
         if exchange.dialog is not None:
             exchange.sequence = dialogs.next_sequence(exchange.dialog, 1)
         else:
             exchange.sequence += 1
-        self._route(exchange, now)
+        if exchange.hop is None:
+            self._route(exchange, now)
+        else:
+            exchange.hops.insert(0, exchange.hop)  # who challenged knows the nonce
+            self._dispatch_next(exchange, now)

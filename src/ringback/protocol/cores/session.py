@@ -25,7 +25,7 @@ class Action(StrEnum):
     REPORT_PROGRESS = "report progress"
     ESTABLISH = "ACK, report answered"
     ESTABLISH_AND_LEAVE = "ACK, BYE"
-    RETRY = "repeat with credentials"
+    RETRY = "send again"
     REPORT_FAILURE = "report failure"
     CANCEL = "CANCEL"
     CANCEL_AND_WAIT = "CANCEL, wait 64*T1"

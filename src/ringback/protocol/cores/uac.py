@@ -2,8 +2,9 @@
 
 How requests are made and find their way is in ``requests.py``; how a call moves, in the table of ``caller.py``.
 
-Rule 1. A challenge that can be answered is no outcome: the request is repeated, once a realm, again only if the nonce
-        was stale (§22.2). Every other final response is one, and so is none at all.
+Rule 1. What can be sent again has no outcome yet: ``repeats.py`` says which responses those are, and an address that
+        does not answer, cannot be reached or says 503 is none while there is another (RFC 3263 §4.3), nor while there
+        is another Contact of a redirection. Every other final response is an outcome, and so is none at all.
 Rule 2. A 2xx to INVITE is acknowledged here, as often as it comes, and by nobody else. The ACK is made once from the
         dialog and kept: its own branch, the dialog's route set, the INVITE's number and credentials (§13.2.2.4).
 Rule 3. 481, 408 or silence in a dialog ends its call (§12.2.1.2).
@@ -16,8 +17,8 @@ from typing import TYPE_CHECKING, final
 
 from ringback.protocol.cores.caller import CALLER
 from ringback.protocol.cores.calls import ENDING, REASONS, Call, Calls, EndReason, Input, State
-from ringback.protocol.cores.credentials import answer_challenges
 from ringback.protocol.cores.exchange import UNSENT, Exchange
+from ringback.protocol.cores.repeats import amend, next_target
 from ringback.protocol.cores.requests import Requests
 from ringback.protocol.cores.session import Action
 from ringback.protocol.cores.ua_events import CallAnswered, CallOver, CallProgress, RequestDone
@@ -251,7 +252,9 @@ class UacCore(Requests):
             if isinstance(what, int):
                 self._reinvite_overdue(what, now)
             elif not isinstance(what, Input):
-                self._given_up.pop(what, None)
+                given_up = self._given_up.get(what)
+                if given_up is not None and given_up.forget_at <= now:
+                    del self._given_up[what]
             elif call is not None and what is Input.OVERDUE and call.overdue_at > now:
                 self._timers.start_at(call.overdue_at, (number, what))  # something was heard meanwhile
             elif call is not None:
@@ -316,12 +319,7 @@ class UacCore(Requests):
     def _response(self, exchange: Exchange, response: Response, now: float) -> None:
         call = exchange.call
         if response.status >= 300:
-            if response.status in (401, 407) and answer_challenges(exchange, response, self._account, self._ids):
-                if call is not None and exchange.is_call:
-                    self.advance(call, Input.CHALLENGED, now, response, exchange=exchange)
-                else:
-                    self._retry(exchange, now)
-            else:
+            if not self._sent_again(exchange, response, now):
                 self.finish(exchange, response, None, now)
         elif response.status >= 200:
             if exchange.method == "INVITE":
@@ -333,6 +331,23 @@ class UacCore(Requests):
         elif exchange.method == "INVITE" and not exchange.is_timed:
             exchange.is_timed = True
             self._timers.start(self._longest_ringing, (0, exchange.token), now)
+
+    def _sent_again(self, exchange: Exchange, response: Response | None, now: float) -> bool:
+        """Send what failed again, changed or elsewhere, if there is a way. ``response`` None: there was no answer."""
+        call = exchange.call if exchange.is_call else None
+        if exchange.is_withdrawn or (call is not None and Input.AGAIN not in CALLER[call.state]):
+            return False
+        if exchange.hops and (response is None or response.status == 503):
+            exchange.is_moving = True
+        else:
+            account, ids = self._account, self._ids
+            if not (next_target(exchange) if response is None else amend(exchange, response, account, ids)):
+                return False
+        if call is not None:
+            self.advance(call, Input.AGAIN, now, response, exchange=exchange)
+        else:
+            self._retry(exchange, now)
+        return True
 
     def _reinvite_overdue(self, token: int, now: float) -> None:
         """No final response to a re-INVITE: it is withdrawn, and 64*T1 later given up (§9.1), which is a time-out."""
@@ -375,8 +390,15 @@ class UacCore(Requests):
 
     def _broken(self, key: ClientKey | ServerKey, error: SipError, now: float) -> None:
         exchange = self._by_key.get(key)
-        if exchange is not None:
-            self.finish(exchange, None, error, now)
+        if exchange is None or exchange.token not in self._by_token:
+            return
+        call = exchange.call if exchange.is_call else None
+        if call is None or call.state is State.CALLING:  # in Proceeding the far end has it, and may be ringing
+            if call is not None and isinstance(error, TransactionTimeout):
+                self._give_up(call, exchange, now)
+            if self._sent_again(exchange, None, now):
+                return
+        self.finish(exchange, None, error, now)
 
     def finish(self, exchange: Exchange, response: Response | None, error: SipError | None, now: float) -> None:
         """The exchange has its outcome. A second one, after a 2xx or a failure already told, counts for nothing."""
@@ -424,7 +446,10 @@ class UacCore(Requests):
             self.send_bye(call, now)
         else:
             assert exchange is not None  # what is left is about the INVITE, which has no final response yet
-            if isinstance(message, Response):
+            if action is Action.RETRY:
+                self._calls.drop_early(call)
+                self._retry(exchange, now)
+            elif isinstance(message, Response):
                 self._on_response(action, call, exchange, message, now)
             else:
                 self._on_withdrawal(action, call, exchange, now)
@@ -440,9 +465,6 @@ class UacCore(Requests):
             self.send_bye(call, now)
         elif action is Action.DISMISS:
             self._dismiss_answer(call, exchange, response, now)
-        elif action is Action.RETRY:
-            self._calls.drop_early(call)
-            self._retry(exchange, now)
         else:  # WAIT
             self._timers.start(64 * self._timings.t1, (call.number, Input.ABANDON), now)
 
@@ -460,6 +482,7 @@ class UacCore(Requests):
                 self._timers.start(64 * self._timings.t1, (call.number, Input.ABANDON), now)
 
     def _give_up(self, call: Call, exchange: Exchange, now: float) -> None:
+        exchange.forget_at = now + 64 * self._timings.t1
         self._given_up[exchange.call_id] = exchange
         self._timers.start(64 * self._timings.t1, (call.number, exchange.call_id), now)
 
