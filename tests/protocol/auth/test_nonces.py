@@ -128,6 +128,12 @@ def test_a_nonce_from_before_our_start_does_not_pass() -> None:
     assert nonces(not_before=NOW - 1).passes(made, 1, NOW + 2)
 
 
+def test_a_nonce_of_our_first_millisecond_passes() -> None:
+    start = NOW + 0.0004
+    table = nonces(not_before=start)
+    assert table.passes(table.make(start), 1, start)
+
+
 @given(st.integers(0, 2**32), st.lists(st.integers(1, 300), max_size=200))
 def test_no_count_is_ever_taken_twice(seed: int, counts: list[int]) -> None:
     table = nonces()

@@ -55,7 +55,7 @@ class Nonces:
         self._lifetime = lifetime
         self._capacity = capacity
         self._counter = 0
-        self._floor = not_before
+        self._floor = int(not_before * 1000 - 1) / 1000  # stamps are cut to milliseconds, and that of our first is ours
         self._used: dict[str, _Used] = {}
 
     def __len__(self) -> int:
