@@ -49,6 +49,9 @@ class Verdict(StrEnum):
     DONE = "done"
 
 
+_DONE = Verdict.DONE  # looked up once, not at each step of each request
+
+
 class Destination(StrEnum):
     """Whom the request is for, once the Route that brought it here is off."""
 
@@ -80,6 +83,7 @@ class Exchange:
 
     __slots__ = (
         "_answering",
+        "_tag",
         "accepted",
         "admission",
         "answered",
@@ -104,6 +108,7 @@ class Exchange:
         self.now = now
         self.started = now
         self._answering = answering
+        self._tag = ""
         self.accepted = False
         self.admission: Admission | None = None
         self.answered = False
@@ -144,7 +149,9 @@ class Exchange:
 
     def stateless_tag(self) -> str:
         """The To tag of our own answers to this request."""
-        return self._answering.tags.tag(self.request)
+        if not self._tag:
+            self._tag = self._answering.tags.tag(self.request)
+        return self._tag
 
     def refuse(self, status: int, headers: Headers = (), why: str | None = None) -> Verdict:
         """Answer with ``status`` and be done. ``why`` goes into a Warning, for the person who looks for the reason."""
@@ -204,11 +211,9 @@ class Chain:
 
     async def _go(self, exchange: Exchange) -> None:
         try:
-            steps = self._steps
-            while exchange.position < len(steps):
-                if await steps[exchange.position](exchange) is Verdict.DONE:
+            for exchange.position, step in enumerate(self._steps[exchange.position :], exchange.position):
+                if await step(exchange) is _DONE:
                     return
-                exchange.position += 1
         except RemoteProtocolError as error:
             exchange.refuse_error(error)
         except StoreBusy:

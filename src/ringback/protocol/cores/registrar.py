@@ -23,6 +23,7 @@ from typing import final
 from ringback.protocol.errors import RemoteProtocolError
 from ringback.protocol.grammar import ascii_lower, escape_user, is_ipv4, parse_uint, quote, unquote
 from ringback.protocol.message.build import build_response
+from ringback.protocol.message.kept import Kept
 from ringback.protocol.message.model import Request, Response
 from ringback.protocol.message.parameters import format_params
 from ringback.protocol.message.uri import Uri
@@ -51,10 +52,10 @@ def reaches_outward(uri: Uri, flow: Flow | None) -> bool:
     if not uri.is_sip:
         return True
     maddr = uri.params.get("maddr")
-    kinds = [_address_kind(uri.ip)] if not maddr else [_address_kind(uri.ip), _address_kind(maddr.strip("[]"))]
+    kinds = [_kinds[uri.ip]] if not maddr else [_kinds[uri.ip], _kinds[maddr.strip("[]")]]
     if not any(kinds):
         return True
-    ours = "" if flow is None else _address_kind(flow.remote[0])
+    ours = "" if flow is None else _kinds[flow.remote[0]]
     return ours in ("loopback", "link-local") and all(kind in ("", ours) for kind in kinds)
 
 
@@ -89,6 +90,9 @@ def _address_kind_6(host: str) -> str:
     if address.is_link_local:
         return "link-local"
     return "other" if address.is_multicast or address.is_unspecified else ""
+
+
+_kinds: Kept[str] = Kept(_address_kind, 4096)  # the same phones register over and over
 
 
 @final

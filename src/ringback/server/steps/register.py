@@ -50,7 +50,7 @@ class Register:
         store = self._store
         store.begin()
         bindings = store.bindings(aor, exchange.now)
-        outcome = registrar.process(request, bindings, self._policy, exchange.now, exchange.flow)
+        outcome = registrar.process(request, bindings, self._policy, exchange.now, exchange.flow, aor=aor)
         # From here on a repeat of this request must find its answer: applied anew it would be out of order (500).
         exchange.accept(SERVER)
         if outcome.changes:

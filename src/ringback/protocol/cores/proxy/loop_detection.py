@@ -36,8 +36,8 @@ class LoopDetection:
     def hash_of(self, request: Request) -> str:
         """The loop hash of a request as received: Request-URI, Route, dialog and transaction, and what admits it."""
         first = request._first
-        tags = f"{request.from_tag or ''}\n{request.to_tag or ''}"
-        text = f"{request.uri_text}\n{request.call_id}\n{tags}\n{request.cseq.number}"
+        from_, to = request.from_.params.get("tag"), request.to.params.get("tag")
+        text = f"{request.uri_text}\n{request.call_id}\n{from_}\n{to}\n{request.cseq.number}"
         for name in ("route", "proxy-require", "proxy-authorization"):
             if name in first:
                 text = "\n".join([text, name, *request.get_all(name)])
