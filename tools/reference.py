@@ -62,6 +62,8 @@ SECTIONS = {
     "auth": "Digest authentication (RFC 3261 §22, RFC 7616, RFC 8760).",
     "registrar": "How long bindings live, and how many there may be (RFC 3261 §10.3).",
     "proxy": "Forking and relaying (RFC 3261 §16, RFC 5393).",
+    "redirect": "Who is told where a user is, instead of being put through (RFC 3261 §8.3): a 302 for one contact, a 300 "
+    "for several. Any of the three keys is enough.",
     "timers": "The base timers of the transactions (RFC 3261 §17.1.1.1). All others are made of these.",
     "tls": "Who we are and whom we trust (RFC 5922). Files are PEM.",
     "connections": "What the connections of others may take of us.",
@@ -93,6 +95,9 @@ MEANINGS = {
     "proxy.max_breadth": "Branches that one request may become (RFC 5393 §5.3).",
     "proxy.ring_time": "How long contacts of equal q ring before those of the next lower q are tried. Unset: "
     "`timer_c`.",
+    "redirect.everyone": "Redirect for every user of ours. The server is then a redirect server and no proxy.",
+    "redirect.domains": "Redirect for the users of these domains.",
+    "redirect.users": "Redirect for these users, `user@domain`.",
     "timers.t1": "T1, the round trip that is reckoned with. Timers B, F and H are 64 times this.",
     "timers.t2": "T2, the longest interval between repetitions.",
     "timers.t4": "T4, how long a message may be on its way.",

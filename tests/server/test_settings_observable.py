@@ -219,6 +219,20 @@ async def remembers_for(bench: ServerBench, server: Server) -> object:
     return server.counts()["client_transactions"]
 
 
+async def message_status(bench: ServerBench, server: Server) -> object:
+    """What becomes of a request to a registered user."""
+    bob, caller = bench.peer(2), bench.peer(3)
+    await bench.register(bob, "bob")
+    bench.send(caller, "MESSAGE", BOB)
+    await asyncio.sleep(0.1)
+    return [len(bob.received), [data.split(b"\r\n")[0] for data, _ in caller.received]]
+
+
+observed("redirect.everyone", True, False)(message_status)
+observed("redirect.domains", [DOMAIN], ["another.test"])(message_status)
+observed("redirect.users", [f"bob@{DOMAIN}"], [f"carol@{DOMAIN}"])(message_status)
+
+
 async def two_connections(bench: ServerBench, server: Server) -> object:
     phones = [await StreamPeer.connect(bench.world.host(f"10.0.0.{number}"), SERVER) for number in (2, 2, 3)]
     await asyncio.sleep(1.0)

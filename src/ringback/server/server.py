@@ -31,6 +31,7 @@ from ringback.server.settings import Listen, Settings, default_domain
 from ringback.server.steps.authenticate import Authenticate
 from ringback.server.steps.locate import Locate
 from ringback.server.steps.options import Options
+from ringback.server.steps.redirect import Redirect, redirected
 from ringback.server.steps.register import Register
 from ringback.server.steps.relay import Relay
 from ringback.server.steps.screen import Screen
@@ -218,6 +219,9 @@ class Server:
             maximum_contacts=settings.registrar.max_contacts,
         )
         passwords = not settings.open
+        is_user = store.known if passwords else _everyone
+        redirect = settings.redirect
+        redirects = redirected(everyone=redirect.everyone, domains=redirect.domains, users=redirect.users)
         steps = (
             Screen(proxy.admit, domains),
             Authenticate(
@@ -226,10 +230,12 @@ class Server:
                 lambda domain: self._authenticator(settings.auth.realm or domain, domains),
                 passwords=passwords,
                 relay=settings.relay,
+                redirects=redirects,
             ),
             Register(store, domains, policy, store.aor_of if passwords else None, self._hold),
             Options(CAPABILITIES),
-            Locate(store, store.known if passwords else _everyone, settings.proxy.ring_time, domains.passes),
+            *((Redirect(store, is_user, redirects),) if settings.redirect.anyone else ()),
+            Locate(store, is_user, settings.proxy.ring_time, domains.passes),
             Relay(proxy),
         )
         self._chain = Chain(steps, self._wait, stack.wake)

@@ -133,6 +133,28 @@ class ProxySettings(Section):
     ring_time: Positive | None = None  # seconds a group of equal q rings before the next is tried; None: Timer C
 
 
+class RedirectSettings(Section):
+    """``[redirect]``: who is told where a user is, instead of being put through (RFC 3261 §8.3)."""
+
+    everyone: bool = False  # redirect for every user: a redirect server and no proxy
+    domains: list[str] = msgspec.field(default_factory=list)  # for users of these domains
+    users: list[str] = msgspec.field(default_factory=list)  # for these: user@domain
+
+    def __post_init__(self) -> None:
+        for name in self.domains:
+            if not _DOMAIN.fullmatch(name):
+                raise SettingsError("redirect.domains", f"expected host names without port, got {name!r}")
+        for name in self.users:
+            user, at, domain = name.rpartition("@")
+            if not user or not at or not _DOMAIN.fullmatch(domain) or user.startswith(("sip:", "sips:")):
+                raise SettingsError("redirect.users", f"expected user@domain, got {name!r}")
+
+    @property
+    def anyone(self) -> bool:
+        """Whether anybody is redirected at all."""
+        return bool(self.everyone or self.domains or self.users)
+
+
 class TimerSettings(Section):
     """``[timers]``: the base timers of RFC 3261 §17.1.1.1, in seconds."""
 
@@ -173,6 +195,7 @@ class Settings(Section):
     auth: AuthSettings = msgspec.field(default_factory=AuthSettings)
     registrar: RegistrarSettings = msgspec.field(default_factory=RegistrarSettings)
     proxy: ProxySettings = msgspec.field(default_factory=ProxySettings)
+    redirect: RedirectSettings = msgspec.field(default_factory=RedirectSettings)
     timers: TimerSettings = msgspec.field(default_factory=TimerSettings)
     tls: TlsSettings = msgspec.field(default_factory=TlsSettings)
     connections: ConnectionSettings = msgspec.field(default_factory=ConnectionSettings)

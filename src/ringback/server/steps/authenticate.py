@@ -32,6 +32,7 @@ class Authenticate:
     """Finds out the user, and refuses what needs one and has none.
 
     ``authenticator_for`` gives the authenticator of a domain of ours; ``relay`` is "users", "nobody" or "anyone".
+    ``redirects`` says for which addresses-of-record we are a redirect server, which challenges with 401 (§22.1).
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class Authenticate:
         *,
         passwords: bool,
         relay: str,
+        redirects: Callable[[str], bool],
     ) -> None:
         self._users = users
         self._domains = domains
         self._authenticator_for = authenticator_for
         self._passwords = passwords
         self._relay = relay
+        self._redirects = redirects
 
     async def __call__(self, exchange: Exchange) -> Verdict:
         """Sets ``user`` and ``realm`` of an authenticated request."""
@@ -75,8 +78,9 @@ class Authenticate:
     def _identify(self, exchange: Exchange, registers: bool) -> Verdict:
         request = exchange.request
         claimed = request.to if registers else request.from_
+        by_user_agent = registers or (exchange.destination is Destination.LOCAL and self._redirects(exchange.aor))
         authenticator = self._authenticator_for(self._domains.domain_of(claimed.uri) or self._domains.default)
-        credentials = request.get_all("authorization" if registers else "proxy-authorization")
+        credentials = request.get_all("authorization" if by_user_agent else "proxy-authorization")
         verdict = authenticator.verify(request, credentials, self._users.ha1, exchange.now)
         if verdict.kind is VerdictKind.ACCEPTED and verdict.username is not None:
             exchange.user = verdict.username
@@ -86,6 +90,6 @@ class Authenticate:
             # One line of fixed shape, for tools that count failures by address.
             host = exchange.flow.remote[0]
             logger.warning("authentication failed from %s for %r: %s", host, verdict.username, verdict.reason)
-        name = "WWW-Authenticate" if registers else "Proxy-Authenticate"
+        name = "WWW-Authenticate" if by_user_agent else "Proxy-Authenticate"
         challenges = authenticator.challenge(exchange.now, stale=verdict.kind is VerdictKind.STALE)
-        return exchange.refuse(401 if registers else 407, [(name, value) for value in challenges])
+        return exchange.refuse(401 if by_user_agent else 407, [(name, value) for value in challenges])
