@@ -49,9 +49,6 @@ class Verdict(StrEnum):
     DONE = "done"
 
 
-_DONE = Verdict.DONE  # looked up once, not at each step of each request
-
-
 class Destination(StrEnum):
     """Whom the request is for, once the Route that brought it here is off."""
 
@@ -212,7 +209,7 @@ class Chain:
     async def _go(self, exchange: Exchange) -> None:
         try:
             for exchange.position, step in enumerate(self._steps[exchange.position :], exchange.position):
-                if await step(exchange) is _DONE:
+                if await step(exchange) is Verdict.DONE:
                     return
         except RemoteProtocolError as error:
             exchange.refuse_error(error)
