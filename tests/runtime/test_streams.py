@@ -180,7 +180,8 @@ def test_a_lost_connection_is_told_to_who_waits_and_the_next_request_opens_anoth
         port = await StreamPort().open(world.host(PHONE))
         key, flow = send(stack)
         peer = await port.accepted()
-        await peer.expect_request("OPTIONS")
+        peer.reply(await peer.expect_request("OPTIONS"), 100)
+        await asyncio.sleep(0.1)
         peer.reset()
         await asyncio.sleep(0.1)
         [failure] = [event for event in core.events if isinstance(event, TransportFailed)]
@@ -193,6 +194,29 @@ def test_a_lost_connection_is_told_to_who_waits_and_the_next_request_opens_anoth
 
     world.run(main())
     assert isinstance(core.events[-2], ResponseReceived)
+
+
+@pytest.mark.rfc("3261 17.2.3", "3261 18.4")
+def test_a_request_that_may_not_have_arrived_is_sent_again_on_a_new_connection_three_times_at_most(
+    world: World,
+) -> None:
+    stack, core = make_stack(world)
+
+    async def main() -> None:
+        port = await StreamPort().open(world.host(PHONE))
+        key, _ = send(stack)
+        branches = []
+        for _ in range(3):
+            assert not any(isinstance(event, TransportFailed) for event in core.events)
+            peer = await port.accepted()
+            branches.append((await peer.expect_request("OPTIONS")).top_via.branch)
+            peer.reset()
+        await asyncio.sleep(0.1)
+        assert branches == [key[0]] * 3
+        assert [event.key for event in core.events if isinstance(event, TransportFailed)] == [key]
+        assert len(port.peers) == 3
+
+    world.run(main())
 
 
 @pytest.mark.rfc("5923 8.1")

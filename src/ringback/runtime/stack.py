@@ -184,7 +184,7 @@ class Stack:
         connections = self.connections
         if connections is None:
             connections = self.connections = ConnectionTable(
-                self._network, self.clock.now, self._stream_limits, self._tls, self._awaits, self._on_connection
+                self._network, self.clock.now, self._stream_limits, self._tls, self.layer, self._on_connection
             )
             self.add("connections", connections)
         accept = connections.accept if serves else None
@@ -305,9 +305,6 @@ class Stack:
             self._finish(now)
         finally:
             self._in_turn = False
-
-    def _awaits(self, key: ClientKey) -> bool:
-        return self.layer.client_request(key) is not None
 
     def _finish(self, now: float) -> None:
         """The second half of every turn, when all that has come up was drained."""
@@ -577,10 +574,12 @@ class Stack:
         if connections is None or not connections.has_work:
             return False
         connections.flush()
+        returned, connections.returned = connections.returned, []
+        self._outbox += returned
         failed, connections.failed = connections.failed, []
         for key, error in failed:
             self._tell_failure(key, error, now)
-        return bool(failed)
+        return bool(failed or returned)
 
     def _tell_failure(self, key: ClientKey | ServerKey, error: TransportError, now: float) -> None:
         self.layer.transport_failed(key, str(error), now)

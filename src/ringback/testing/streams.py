@@ -46,6 +46,7 @@ class SimulatedStream:
         self.peer: SimulatedStream | None = None
         self._wires = wires
         self._owner: StreamOwner | None = owner
+        self._is_told = False
         self._unsent: deque[bytes] = deque()
         self._kept = 0  # bytes in it
         self._flying = 0  # bytes on their way or not read by the peer
@@ -106,6 +107,7 @@ class SimulatedStream:
     def connected(self) -> None:
         """Tell the owner."""
         if self._owner is not None:
+            self._is_told = True
             self._owner.connected(self)
 
     def reset(self) -> None:
@@ -209,7 +211,13 @@ class SimulatedStream:
         self._kept = 0
         self._held.clear()
         self._wires.ended(self)
-        self._wires.soon(lambda: owner.ended(error))
+        if self._is_told:
+            self._wires.soon(lambda: owner.ended(error))
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether this end is closed."""
+        return self._owner is None
 
     def _record(self, data: bytes) -> None:
         self._written += len(data)
@@ -321,15 +329,17 @@ class StreamWires:
         here.peer, there.peer = there, here
         self._streams[local, remote] = here
         self._streams[remote, local] = there
-        there.connected()
 
         def established() -> None:
             if future.done():
                 here.abort()
+            elif here.has_ended:
+                future.set_result(TransportError("connection reset by peer", errno=errno.ECONNRESET))
             else:
                 future.set_result(here)
 
         self.later(remote, local, established)
+        there.connected()
 
     # what streams ask
 

@@ -18,13 +18,14 @@ from ringback.protocol.routing.flow import Address, Flow, Hop, format_address
 
 if TYPE_CHECKING:
     from ringback.protocol.errors import RemoteProtocolError
+    from ringback.protocol.transaction.events import SendMessage
     from ringback.protocol.transaction.key import ClientKey, ServerKey
     from ringback.transport.connections import ConnectionTable
     from ringback.transport.network import StreamSocket
     from ringback.transport.table import StreamPlace
     from ringback.transport.tls import TlsPipe
 
-FEW_KEYS = 64  # transactions remembered before those that are over are looked for
+FEW_GIVEN = 64  # transactions remembered before those that are over are looked for
 
 
 class ConnectionState(StrEnum):
@@ -51,14 +52,20 @@ class Due(StrEnum):
 
 
 @final
-class Waiting:
-    """A message that waits for its connection to open. ``key`` as in ``SendMessage``."""
+class Given:
+    """A message that was given to a connection. ``key`` is as in ``SendMessage``; ``tries`` is how many connections it
+    was given to, this one included, of which the others were lost; ``instead`` is the datagram to send if there is no
+    connection to be had."""
 
-    __slots__ = ("data", "key")
+    __slots__ = ("data", "instead", "key", "tries")
 
-    def __init__(self, data: bytes, key: ClientKey | ServerKey | None) -> None:
+    def __init__(
+        self, data: bytes, key: ClientKey | ServerKey | None, tries: int = 1, instead: SendMessage | None = None
+    ) -> None:
         self.data = data
         self.key = key
+        self.tries = tries
+        self.instead = instead
 
 
 @final
@@ -66,7 +73,8 @@ class Connection:
     """A connection of the table (a ``transport.network.StreamOwner``).
 
     ``hop`` is where we connected to, None when another connected to us. ``inbox`` holds whole messages that nobody has
-    taken yet, ``error`` what made the stream unreadable. ``keys`` are the client transactions that were sent on it.
+    taken yet, ``error`` what made the stream unreadable. ``given`` are the requests of client transactions that were
+    sent on it, ``waiting`` what is to be sent once it is open.
     """
 
     __slots__ = (
@@ -85,10 +93,10 @@ class Connection:
         "_took_message",
         "check_at",
         "flow",
+        "given",
         "hop",
         "identities",
         "inbox",
-        "keys",
         "local_text",
         "number",
         "paused",
@@ -114,8 +122,8 @@ class Connection:
         self.state = ConnectionState.CONNECTING
         self.identities: list[str] = []
         self.inbox: deque[bytes] = deque()
-        self.waiting: list[Waiting] = []
-        self.keys: dict[ClientKey, None] = {}
+        self.waiting: list[Given] = []
+        self.given: dict[ClientKey, Given] = {}
         self.paused = False
         self.check_at: float | None = None
         self._table = table
@@ -128,7 +136,7 @@ class Connection:
         self._pinged_at: float | None = None
         self._pongs = False  # the peer has answered a keep-alive once
         self._took_message = False
-        self._prune_at = FEW_KEYS
+        self._prune_at = FEW_GIVEN
 
     def __repr__(self) -> str:
         return f"Connection({self.number} {self.state} {self.flow!r})"
@@ -225,25 +233,26 @@ class Connection:
         self._out_size = 0
         for item in waiting:
             self.write(item.data, now)
-            self._remember(item.key)
+            self._remember(item)
         if waiting:
             self.flush()
         self._table.look_at(self, now)
 
     # what the table says
 
-    def send(self, data: bytes, key: ClientKey | ServerKey | None, now: float) -> None:
+    def send(self, item: Given, now: float) -> None:
         """Queue a message; ``flush`` sends what is queued. Raises TransportError when the peer does not read."""
+        data = item.data
         if self._out_size + self._unsent() + len(data) > self._table.limits.write_queue:
             text = f"{format_address(self.remote)} does not read"
             self._table.lose(self, TransportError(text))
             raise TransportError(text)
         if self.state is ConnectionState.OPEN:
             self.write(data, now)
-            self._remember(key)
+            self._remember(item)
         else:
             self._out_size += len(data)
-            self.waiting.append(Waiting(data, key))
+            self.waiting.append(item)
 
     def write(self, data: bytes, now: float) -> None:
         """Queue bytes."""
@@ -336,19 +345,20 @@ class Connection:
     def is_busy(self) -> bool:
         """Whether a client transaction that was sent on it still waits."""
         self._prune()
-        return bool(self.keys)
+        return bool(self.given)
 
-    def _remember(self, key: ClientKey | ServerKey | None) -> None:
+    def _remember(self, item: Given) -> None:
+        key = item.key
         if key is None or len(key) != 2:
             return
-        if len(self.keys) >= self._prune_at:
+        if len(self.given) >= self._prune_at:
             self._prune()
-            self._prune_at = max(FEW_KEYS, 2 * len(self.keys))
-        self.keys[key] = None
+            self._prune_at = max(FEW_GIVEN, 2 * len(self.given))
+        self.given[key] = item
 
     def _prune(self) -> None:
-        awaits = self._table.awaits
-        self.keys = {key: None for key in self.keys if awaits(key)}
+        awaits = self._table.transactions.awaits
+        self.given = {key: item for key, item in self.given.items() if awaits(key)}
 
     def _unsent(self) -> int:
         return 0 if self._stream is None else self._stream.unsent()

@@ -10,7 +10,9 @@ Rules:
    another opened ours to use.
 3. A request on a connection of ours that has ended goes on a new one to the same hop (RFC 5923 §8.1). A connection
    that another opened cannot be opened again from here: TransportError.
-4. When a connection is lost, the client transactions that were sent on it and still wait are told.
+4. When a connection of ours is lost, requests that had no response yet are sent again on a new one: they may not
+   have arrived, and if they have they count as repeated, by their branch (§17.2.3). All others that still wait for a
+   response on a connection that is lost, or cannot be had, are told so (§18.4).
 5. Nobody holds us up: whoever does not connect, shake hands, end a message or read in time is cut off, and whoever has
    too many connections gets no more.
 """
@@ -21,7 +23,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Protocol, final
 
 from ringback.errors import RemoteProtocolError, TransportError
 from ringback.protocol.message.model import Request
@@ -29,7 +31,7 @@ from ringback.protocol.message.parser import parse_message
 from ringback.protocol.routing.flow import SECURE_TRANSPORTS, Flow, Hop, format_address
 from ringback.protocol.routing.via import response_hop
 from ringback.protocol.timer_queue import TimerQueue
-from ringback.transport.connection import Connection, ConnectionState, Due
+from ringback.transport.connection import Connection, ConnectionState, Due, Given
 from ringback.transport.tls import TlsConfiguration, speaks_for
 
 if TYPE_CHECKING:
@@ -41,17 +43,28 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MOST_TRIES = 3  # connections that a request is given to, one after the other
 FORMER = 4096  # ended connections of ours whose hop is remembered
 Place = tuple[str, str, int]  # transport, host, port
+
+
+class Transactions(Protocol):
+    """What the table asks of the transaction layer."""
+
+    def awaits(self, key: ClientKey) -> bool:
+        """Whether a client transaction still waits for a final response."""
+
+    def unanswered(self, key: ClientKey) -> bool:
+        """Whether it has had no response at all."""
 
 
 @final
 class ConnectionTable:
     """The connections of a stack. It is added to the stack as a core, for its timers.
 
-    ``awaits`` tells whether a client transaction still waits for a response. ``on_activity`` is called from the event
-    loop when something has to be done in a turn: with a connection that has messages or an error, or with None.
-    ``failed`` collects the transactions whose connection was lost, for that turn. ``refused`` counts the connections
+    ``on_activity`` is called from the event loop when something has to be done in a turn: with a connection that has
+    messages or an error, or with None. For that turn ``failed`` collects the transactions whose connection was lost,
+    and ``returned`` the datagrams to send because a connection could not be had. ``refused`` counts the connections
     that were too many.
     """
 
@@ -61,13 +74,14 @@ class ConnectionTable:
         now: Callable[[], float],
         limits: StreamLimits,
         tls: TlsConfiguration | None,
-        awaits: Callable[[ClientKey], bool],
+        transactions: Transactions,
         on_activity: Callable[[Connection | None], None],
     ) -> None:
         self.now = now
         self.limits = limits
-        self.awaits = awaits
+        self.transactions = transactions
         self.failed: list[tuple[ClientKey | ServerKey, TransportError]] = []
+        self.returned: list[SendMessage] = []
         self.refused = 0
         self._network = network
         self._tls = tls
@@ -97,13 +111,16 @@ class ConnectionTable:
         """The flow of a connection to ``hop``: one that is there, else a new one from ``place``, which waits."""
         return self._find_or_open(hop, place).flow
 
-    def send(self, item: SendMessage, place: StreamPlace, now: float) -> None:
-        """Queue a message on its connection or on the one that takes its place. Raises TransportError."""
+    def send(self, item: SendMessage, place: StreamPlace, now: float, instead: SendMessage | None = None) -> None:
+        """Queue a message on its connection or on the one that takes its place. Raises TransportError.
+
+        ``instead`` is returned if there is no connection yet and none can be had.
+        """
         connection = self._all.get(item.flow.connection)
         if connection is None or not connection.usable:
             connection = self._replacement(item, place)
         self._unsent.append(connection)
-        connection.send(item.data, item.key, now)
+        connection.send(Given(item.data, item.key, instead=instead), now)
 
     def flush(self) -> None:
         """Send all that is queued, and end the connections that were waiting for that."""
@@ -121,7 +138,7 @@ class ConnectionTable:
     @property
     def has_work(self) -> bool:
         """Whether ``flush`` or ``failed`` has anything for this turn."""
-        return bool(self._unsent or self.failed or self._finishing)
+        return bool(self._unsent or self.failed or self.returned or self._finishing)
 
     def get(self, number: int) -> Connection | None:
         """The connection with this number, while it is there."""
@@ -235,8 +252,9 @@ class ConnectionTable:
         if connection.state is ConnectionState.CLOSED:
             return
         logger.info("%r: %s", connection, error)
+        was_open = connection.state is ConnectionState.OPEN
         connection.abort()
-        self._forget(connection, error)
+        self._forget(connection, error, was_open)
 
     def close(self, connection: Connection) -> None:
         """End it in order."""
@@ -256,10 +274,11 @@ class ConnectionTable:
         if connection.state is ConnectionState.CLOSED:
             return
         logger.debug("%r has ended: %s", connection, error)
+        was_open = connection.state in (ConnectionState.OPEN, ConnectionState.CLOSING)
         connection.state = ConnectionState.CLOSED
-        self._forget(connection, error or TransportError("the connection was closed by the peer"))
+        self._forget(connection, error or TransportError("the connection was closed by the peer"), was_open)
 
-    def _forget(self, connection: Connection, error: TransportError) -> None:
+    def _forget(self, connection: Connection, error: TransportError, was_open: bool) -> None:
         if self._all.pop(connection.number, None) is None:
             return
         hop = connection.hop
@@ -285,12 +304,33 @@ class ConnectionTable:
                 del self._from[place]
             if connection.identities:
                 self._aliases = {key: one for key, one in self._aliases.items() if one is not connection}
-        keys = {item.key: None for item in connection.waiting if item.key is not None}
-        keys.update((key, None) for key in connection.keys if self.awaits(key))
-        connection.waiting.clear()
-        self.failed.extend((key, error) for key in keys)
-        if self.failed and not self._closed:
+        if self._closed:
+            return
+        for item in connection.waiting:
+            if item.instead is not None:
+                self.returned.append(item.instead)
+            elif item.key is not None:
+                self.failed.append((item.key, error))
+        connection.waiting = []
+        for key, item in connection.given.items():
+            if not self.transactions.awaits(key):
+                continue
+            if hop is None or not was_open or item.tries >= MOST_TRIES or not self.transactions.unanswered(key):
+                self.failed.append((key, error))
+            else:
+                self._give_again(item, hop, connection.place)
+        connection.given = {}
+        if self.has_work:
             self._on_activity(None)
+
+    def _give_again(self, item: Given, hop: Hop, place: StreamPlace) -> None:
+        connection = self._find_or_open(hop, place)
+        self._unsent.append(connection)
+        try:
+            connection.send(Given(item.data, item.key, item.tries + 1), self.now())
+        except TransportError as error:
+            if item.key is not None:
+                self.failed.append((item.key, error))
 
     # time, as a core of the stack
 
@@ -341,7 +381,7 @@ class ConnectionTable:
         """What is under way; an open connection that nobody waits for is none of it."""
         return {
             "connecting": len(self._connecting),
-            "failed": len(self.failed),
+            "failed": len(self.failed) + len(self.returned),
             "queued": sum(len(connection.waiting) + len(connection.inbox) for connection in self._all.values()),
         }
 
@@ -355,6 +395,7 @@ class ConnectionTable:
         for connection in list(self._all.values()):
             self.close(connection)
         self.failed.clear()
+        self.returned.clear()
         return tasks
 
     def abort_all(self) -> None:
@@ -362,14 +403,10 @@ class ConnectionTable:
         for connection in list(self._all.values()):
             self.lose(connection, TransportError("the stack is closed"))
         self.failed.clear()
+        self.returned.clear()
         # The stack that we called has us in turn: no cycle may stay.
         self._on_activity = _nobody
-        self.awaits = _no_one_waits
 
 
 def _nobody(connection: Connection | None) -> None:
     """Whom a closed table calls."""
-
-
-def _no_one_waits(key: ClientKey) -> bool:
-    return False

@@ -457,3 +457,18 @@ def test_timings_follow_from_t1_t2_t4() -> None:
 def test_timings_that_the_rfc_forbids_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="above"):
         Timings(**wrong)
+
+
+# What the transport asks
+
+
+@pytest.mark.parametrize("method", ["INVITE", "BYE"])
+def test_tells_which_requests_may_not_have_arrived_and_which_wait(rig: Rig, method: str) -> None:
+    key = rig.send(method)
+    assert (rig.layer.unanswered(key), rig.layer.awaits(key)) == (True, True)
+    rig.answer(100, method, to_tag="")
+    assert (rig.layer.unanswered(key), rig.layer.awaits(key)) == (False, True)
+    rig.answer(404, method)
+    assert (rig.layer.unanswered(key), rig.layer.awaits(key)) == (False, False)
+    rig.advance(32)
+    assert (rig.layer.unanswered(key), rig.layer.awaits(key)) == (False, False)

@@ -49,6 +49,7 @@ from ringback.protocol.transaction.machine import (
     Input,
     Outlet,
     ServerTransaction,
+    State,
 )
 from ringback.protocol.transaction.matching import cancelled_key, legacy_key, merge_key, server_key
 from ringback.protocol.transaction.non_invite_client import NonInviteClient
@@ -79,6 +80,7 @@ class TableLimits:
         self.retry_after = retry_after
 
 
+UNANSWERED = (State.CALLING, State.TRYING)
 DEFAULT_TIMINGS = Timings()
 DEFAULT_LIMITS = TableLimits()
 
@@ -397,6 +399,15 @@ class TransactionLayer:
         """The request of a client transaction; None once a final response has come or the transaction is gone."""
         client = self._clients.get(key)
         return None if client is None else client.request
+
+    def awaits(self, key: ClientKey) -> bool:
+        """Whether a client transaction still waits for a final response."""
+        return self.client_request(key) is not None
+
+    def unanswered(self, key: ClientKey) -> bool:
+        """Whether a client transaction has had no response at all, so that its request may not have arrived."""
+        client = self._clients.get(key)
+        return client is not None and client.state in UNANSWERED
 
     def counts(self) -> dict[str, int]:
         """The sizes of the tables; all are zero when every transaction is over and its timers have run out."""
