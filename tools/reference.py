@@ -62,7 +62,7 @@ SECTIONS = {
     "auth": "Digest authentication (RFC 3261 §22, RFC 7616, RFC 8760).",
     "registrar": "How long bindings live, and how many there may be (RFC 3261 §10.3).",
     "proxy": "Forking and relaying (RFC 3261 §16, RFC 5393).",
-    "redirect": "Who is told where a user is, instead of being put through (RFC 3261 §8.3): a 302 for one contact, a 300 "
+    "redirect": "Who is told where a user is instead of being put through (RFC 3261 §8.3): 302 for one contact, 300 "
     "for several. Any of the three keys is enough.",
     "timers": "The base timers of the transactions (RFC 3261 §17.1.1.1). All others are made of these.",
     "tls": "Who we are and whom we trust (RFC 5922). Files are PEM.",
@@ -78,6 +78,7 @@ MEANINGS = {
     "relay": "Whose requests to hosts that are not ours are relayed: of authenticated users, of nobody, of anyone. "
     "`anyone` makes an open relay.",
     "synchronous": "What an answered REGISTER survives: `normal` a kill of the process, `full` a power cut too.",
+    "nameservers": "DNS servers to ask instead of the system's: `192.0.2.53`, `192.0.2.53:5353`, `[2001:db8::53]:53`.",
     "server_name": "Value of the Server header in answers of the server's own. Unset: no such header.",
     "auth.realm": "Realm of the challenges. Unset: the domain that the request is for.",
     "auth.algorithms": "Challenges to send, preferred first: some of `SHA-512-256`, `SHA-256`, `MD5` "
@@ -98,6 +99,8 @@ MEANINGS = {
     "redirect.everyone": "Redirect for every user of ours. The server is then a redirect server and no proxy.",
     "redirect.domains": "Redirect for the users of these domains.",
     "redirect.users": "Redirect for these users, `user@domain`.",
+    "proxy.gateway": "`sip:host:port` of the gateway that dials the numbers of `tel` URIs for those who may be "
+    "relayed. Unset: a `tel` URI is answered 416.",
     "timers.t1": "T1, the round trip that is reckoned with. Timers B, F and H are 64 times this.",
     "timers.t2": "T2, the longest interval between repetitions.",
     "timers.t4": "T4, how long a message may be on its way.",

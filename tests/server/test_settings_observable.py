@@ -233,6 +233,19 @@ observed("redirect.domains", [DOMAIN], ["another.test"])(message_status)
 observed("redirect.users", [f"bob@{DOMAIN}"], [f"carol@{DOMAIN}"])(message_status)
 
 
+@observed("proxy.gateway", "sip:10.0.0.8", None)
+async def number_called(bench: ServerBench, server: Server) -> object:
+    """What becomes of a request to a telephone number."""
+    caller = bench.peer(3)
+    bench.send(caller, "MESSAGE", "tel:+4930123")
+    return (await first(caller)).status
+
+
+@observed("nameservers", ["127.0.0.1:9"], [])
+async def name_servers_asked(bench: ServerBench, server: Server) -> object:
+    return server._resolver.nameservers
+
+
 async def two_connections(bench: ServerBench, server: Server) -> object:
     phones = [await StreamPeer.connect(bench.world.host(f"10.0.0.{number}"), SERVER) for number in (2, 2, 3)]
     await asyncio.sleep(1.0)

@@ -96,13 +96,14 @@ class Server:
         self.addresses: list[Address] = []
         simulated = clock is not None
         self._network = network or SystemNetwork()
+        self._resolver = SystemResolver(nameservers=settings.nameservers)  # starts nothing until it is asked
         self._ids = ids or SystemIds()
         self.store = SqliteStore(settings.database, synchronous="FULL" if settings.synchronous == "full" else "NORMAL")
         self._secret = _secret(settings, self.store, self._ids)
         timers = settings.timers
         self.stack = Stack(
             network=self._network,
-            resolver=resolver or SystemResolver(),
+            resolver=resolver or self._resolver,
             clock=clock or SystemClock(),
             ids=self._ids,
             timings=Timings(t1=timers.t1, t2=timers.t2, t4=timers.t4),
@@ -159,6 +160,7 @@ class Server:
         if self._chain is not None:
             await self._chain.close()
         await self.stack.close()
+        self._resolver.close()
         if self._checkpointer is not None:
             self._checkpointer.stop()
         self.store.close()
@@ -206,6 +208,7 @@ class Server:
                 record_route=settings.proxy.record_route,
                 recurse=settings.proxy.recurse,
                 max_breadth=settings.proxy.max_breadth,
+                schemes=frozenset({"sip", "sips", "tel"} if settings.proxy.gateway else {"sip", "sips"}),
                 realms=frozenset([settings.auth.realm] if settings.auth.realm else map(ascii_lower, names)),
             ),
             self._local,
@@ -235,7 +238,7 @@ class Server:
             Register(store, domains, policy, store.aor_of if passwords else None, self._hold),
             Options(CAPABILITIES),
             *((Redirect(store, is_user, redirects),) if settings.redirect.anyone else ()),
-            Locate(store, is_user, settings.proxy.ring_time, domains.passes),
+            Locate(store, is_user, settings.proxy.ring_time, domains.passes, settings.proxy.gateway),
             Relay(proxy),
         )
         self._chain = Chain(steps, self._wait, stack.wake)

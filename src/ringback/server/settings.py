@@ -20,7 +20,8 @@ from typing import Annotated, Any, Literal, final, get_args, get_origin
 
 import msgspec
 
-from ringback.protocol.errors import SettingsError
+from ringback.protocol.errors import RemoteProtocolError, SettingsError
+from ringback.protocol.message.uri import Uri
 from ringback.protocol.routing.via import DEFAULT_PORT, DEFAULT_PORTS
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
@@ -35,6 +36,7 @@ _LISTEN = re.compile(
     re.ASCII,
 )
 _DOMAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.\-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]", re.ASCII)
+_NAMESERVER = re.compile(r"([0-9.]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?|[0-9A-Fa-f:.]+", re.ASCII)
 _PRINTABLE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
 
 
@@ -131,6 +133,16 @@ class ProxySettings(Section):
     record_route: bool = True  # stay on the path of dialogs
     max_breadth: Annotated[int, msgspec.Meta(ge=1, le=60)] = 60  # branches that one request may become (RFC 5393 §5.3)
     ring_time: Positive | None = None  # seconds a group of equal q rings before the next is tried; None: Timer C
+    gateway: str | None = None  # sip:host[:port] that dials the numbers of tel URIs; None: they are answered 416
+
+    def __post_init__(self) -> None:
+        if self.gateway is not None:
+            try:
+                uri = Uri.parse(self.gateway)
+            except RemoteProtocolError:
+                uri = None
+            if uri is None or not uri.is_sip or uri.user or uri.headers:
+                raise SettingsError("proxy.gateway", f'expected "sip:host:port", got {self.gateway!r}')
 
 
 class RedirectSettings(Section):
@@ -190,6 +202,7 @@ class Settings(Section):
     # To whom requests for hosts that are not ours are relayed: authenticated users, nobody, or anyone (an open relay).
     relay: Literal["users", "nobody", "anyone"] = "users"
     synchronous: Literal["normal", "full"] = "normal"  # normal survives kill -9, full a power cut too
+    nameservers: list[str] = msgspec.field(default_factory=list)  # asked instead of the system's: address[:port]
     server_name: str | None = None  # the Server header of our own answers; None: no such header
 
     auth: AuthSettings = msgspec.field(default_factory=AuthSettings)
@@ -211,6 +224,11 @@ class Settings(Section):
                 raise SettingsError("domains", f"expected host names without port, got {name!r}")
         if not self.store.startswith("sqlite:") or self.store == "sqlite:":
             raise SettingsError("store", f'expected "sqlite:FILE" or "sqlite::memory:", got {self.store!r}')
+        for text in self.nameservers:
+            if not _NAMESERVER.fullmatch(text):
+                raise SettingsError(
+                    "nameservers", f'expected "192.0.2.53", "192.0.2.53:53" or "[::1]:53", got {text!r}'
+                )
         if self.server_name is not None and not _PRINTABLE.fullmatch(self.server_name):
             raise SettingsError("server_name", "expected printable ASCII")
 

@@ -55,7 +55,7 @@ class SystemResolver:
 
     def __init__(self, lookup: Lookup = _system_lookup, *, nameservers: Sequence[str] = ()) -> None:
         self._lookup = lookup
-        self._nameservers = list(nameservers)
+        self.nameservers = list(nameservers)
         self._dns: DNSResolver | None = None
         self._cache = RecordCache(self._query)
         self._alone = asyncio.Semaphore(MOST_ALONE)
@@ -112,7 +112,7 @@ class SystemResolver:
         from pycares import ARES_FLAG_EDNS, ARES_FLAG_NOSEARCH
 
         return DNSResolver(
-            self._nameservers or None,
+            self.nameservers or None,
             flags=ARES_FLAG_EDNS | ARES_FLAG_NOSEARCH,  # a name of SIP is whole, no suffix is to be tried
             timeout=QUERY_TIMEOUT,
             tries=QUERY_TRIES,

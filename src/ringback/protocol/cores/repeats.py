@@ -23,6 +23,7 @@ from ringback.protocol.dialog import state as dialogs
 from ringback.protocol.errors import RemoteProtocolError
 from ringback.protocol.grammar import ascii_lower, split_unquoted, strip_lws
 from ringback.protocol.message.uri import Uri
+from ringback.protocol.routing.telephone import as_sip
 
 if TYPE_CHECKING:
     from ringback.protocol.cores.exchange import Account, Exchange
@@ -85,6 +86,7 @@ def _turn_to(exchange: Exchange, uri: str) -> None:
     """Another Request-URI (§8.1.3.4). The credentials were for the old one, and are not for the eyes of a new one."""
     exchange.uri, exchange.routes, exchange.next_hop = dialogs.addressing(uri, exchange.preloaded)
     exchange.credentials = []
+    exchange.sessions = {}
     exchange.answered = {}
     exchange.hop = None
     exchange.hops = []
@@ -122,9 +124,12 @@ def _offer(exchange: Exchange, tags: list[str], account: Account) -> bool:
 
 
 def _as_sip(exchange: Exchange, account: Account) -> bool:
-    scheme, _, number = exchange.uri.partition(":")
     own = Uri.parse(account.uri)
-    if ascii_lower(scheme) != "tel" or not own.is_sip:
+    if not own.is_sip:
         return False
-    _turn_to(exchange, f"{own.scheme}:{number}@{own.hostport};user=phone")
+    try:
+        uri = as_sip(Uri.parse(exchange.uri), own.hostport, own.scheme)
+    except RemoteProtocolError:
+        return False
+    _turn_to(exchange, uri)
     return True

@@ -9,6 +9,7 @@ from ringback.protocol.cores.proxy.target_set import Target
 from ringback.protocol.message.uri import Uri
 from ringback.protocol.registration.binding import flow_from_text
 from ringback.protocol.routing.locate import direct_hop, transport_of
+from ringback.protocol.routing.telephone import as_sip
 from ringback.server.chain import Destination, Exchange, Verdict
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Locate:
     """Looks bindings up. ``is_user`` says whether an address-of-record is valid here, bindings or none.
 
     ``ring_time`` limits how long targets of one q ring before the next ones are tried, in seconds; None: Timer C.
-    ``passes`` says how often a request has been here before.
+    ``passes`` says how often a request has been here before; ``gateway`` is the host (and port) that dials numbers.
     """
 
     def __init__(
@@ -44,11 +45,13 @@ class Locate:
         is_user: Callable[[str], bool],
         ring_time: float | None = None,
         passes: Callable[[Request], int] = _never,
+        gateway: str | None = None,
     ) -> None:
         self._store = store
         self._is_user = is_user
         self._passes = passes
         self._ring_time = ring_time
+        self._gateway = Uri.parse(gateway) if gateway is not None else None
 
     async def __call__(self, exchange: Exchange) -> Verdict:
         """Sets ``targets``; refuses with 404 an unknown user, with 480 one that is not registered.
@@ -57,7 +60,7 @@ class Locate:
         and no loop, yet ten contacts that point at us, tried in turn, would make millions of requests of one.
         """
         if exchange.destination is not Destination.LOCAL:
-            exchange.targets = [Target(exchange.request.uri_text)]
+            exchange.targets = [Target(self._foreign(exchange.request))]
             return Verdict.NEXT
         bindings = self._store.bindings(exchange.aor, exchange.now)
         if len(bindings) > 1 and self._passes(exchange.request) >= MOST_PASSES:
@@ -67,6 +70,13 @@ class Locate:
             exchange.targets = [target_of(binding, ring_time) for binding in bindings]
             return Verdict.NEXT
         return exchange.refuse(480 if self._is_user(exchange.aor) else 404)
+
+    def _foreign(self, request: Request) -> str:
+        """Where a request for nobody of ours goes: where it says, or, with a number and no Route, to the gateway."""
+        gateway = self._gateway
+        if gateway is None or "route" in request.names or request.uri.is_sip:
+            return request.uri_text
+        return as_sip(request.uri, gateway.hostport, gateway.scheme)
 
 
 def target_of(binding: Binding, ring_time: float | None = None) -> Target:

@@ -130,8 +130,8 @@ class ContextMachine:
                 what = BranchInput.NEXT_HOP
         self.apply(branch, what, now)
 
-    def located(self, number: int, hops: list[Hop] | None, now: float) -> None:
-        """The resolver's answer for a branch; None or an empty list when there is no way."""
+    def located(self, number: int, hops: list[Hop] | None, now: float, why: str = "") -> None:
+        """The resolver's answer for a branch; None or an empty list when there is no way, and ``why``."""
         branch = self.live.get(number)
         if branch is None or branch.state is not BranchState.LOCATING:
             return
@@ -139,6 +139,9 @@ class ContextMachine:
             branch.hops = hops[: self._policy.max_hops]
             self.apply(branch, BranchInput.HOPS, now)
         else:
+            context = self.contexts.get(branch.context)
+            if context is not None and not context.why:
+                context.why = why
             self.apply(branch, BranchInput.UNREACHABLE, now)
 
     def cancel(self, context: ResponseContext, reason: tuple[tuple[str, str], ...], now: float) -> None:
@@ -397,7 +400,7 @@ class ContextMachine:
         try:
             for contact, value in zip(response.contacts, response.values("contact"), strict=False):
                 scheme = contact.uri.scheme
-                if scheme not in self._policy.schemes or (secure and scheme == "sip"):
+                if not contact.uri.is_sip or (secure and scheme == "sip"):
                     left.append(value)
                 elif context.targets.add(Target(contact.uri_text, q=1.0 if contact.q is None else contact.q)):
                     added = True
