@@ -25,6 +25,14 @@ def test_repeats_the_invite_with_doubling_intervals_until_timer_b_reports_a_time
     assert rig.is_quiet()
 
 
+def test_the_branch_that_the_user_has_just_written_is_taken_at_its_word(rig: Rig) -> None:
+    key = rig.layer.send_request(rig.ours("INVITE"), rig.flow, rig.now, "uac", "z9hG4bKo")
+    assert rig.layer.has_events
+    rig.drain()
+    rig.answer(200)
+    assert (key, rig.heard) == (("z9hG4bKo", "INVITE"), ["ResponseReceived 200"])
+
+
 @pytest.mark.rfc("3261 17.1.1.2")
 def test_does_not_repeat_the_invite_over_a_reliable_transport() -> None:
     rig = Rig("TCP")
@@ -47,6 +55,16 @@ def test_stops_repeating_at_the_first_provisional_and_waits_for_ever(rig: Rig) -
     assert rig.times == [0]
     assert rig.heard == ["ResponseReceived 100", "ResponseReceived 180", "ResponseReceived 183"]
     assert rig.layer.counts()["client_transactions"] == 1
+
+
+@pytest.mark.rfc("3261 17.1.1.2")
+@pytest.mark.parametrize("status", [180, 200, 486])
+def test_timer_b_says_nothing_once_a_repeated_invite_has_been_answered(rig: Rig, status: int) -> None:
+    rig.send()
+    rig.advance(1)  # one repetition, and with it Timer B
+    rig.answer(status)
+    rig.advance(31)
+    assert rig.heard == [f"ResponseReceived {status}"]
 
 
 @pytest.mark.row("INV-1", part="transaction")

@@ -200,6 +200,22 @@ def test_a_transport_error_is_told_and_changes_nothing(rig: Rig) -> None:
     assert rig.layer.counts()["server_transactions"] == 2
 
 
+@pytest.mark.rfc("3261 9.2")
+@pytest.mark.rfc("3261 17.2.1")
+def test_an_invite_of_nobody_is_answered_cancelled_and_timed_out_in_silence(rig: Rig) -> None:
+    request = rig.request("INVITE")
+    rig.receive(request)
+    event = rig.told.pop()
+    key = rig.layer.accept(request, rig.flow, rig.now, "", key=event.key)
+    assert not rig.layer.has_events
+    rig.receive(rig.text("CANCEL"))
+    rig.respond(key, 487)
+    assert rig.lines == ["SIP/2.0 200 OK", "SIP/2.0 487 Request Terminated"]
+    rig.advance(64)
+    assert rig.told == []
+    assert rig.is_quiet()
+
+
 @pytest.mark.row("CAN-7", part="transaction")
 @pytest.mark.rfc("3261 9.2")
 def test_cancel_before_the_final_response_gets_200_and_is_told(rig: Rig) -> None:

@@ -66,7 +66,10 @@ class InviteClient(ClientTransaction):
     initial = State.CALLING
 
     def start(self, outlet: Outlet, now: float) -> None:
-        """Send the INVITE; Timer A unless the transport is reliable, Timer B in any case (§17.1.1.2)."""
+        """Send the INVITE and start Timer A, over a reliable transport Timer B (§17.1.1.2).
+
+        Where there is a Timer A, Timer B starts with its first repetition: by then most INVITEs have been answered.
+        """
         assert self.request is not None  # a transaction that has not started has shed nothing
         data = self.request.to_bytes()
         outlet.events.append(SendMessage(data, self.flow, self.key))
@@ -74,7 +77,8 @@ class InviteClient(ClientTransaction):
             self.data = data
             self.interval = outlet.timings.t1
             outlet.timers.start(self.interval, (self, Input.TIMER_A), now)
-        outlet.timers.start(outlet.timings.timer_b, (self, Input.TIMER_B), now)
+        else:
+            outlet.timers.start(outlet.timings.timer_b, (self, Input.TIMER_B), now)
 
     @staticmethod
     def input_of(status: int) -> Input:
@@ -86,6 +90,9 @@ class InviteClient(ClientTransaction):
 
 def _repeat(tx: InviteClient, outlet: Outlet, value: object, flow: object, now: float) -> None:
     resend(tx, outlet, value, flow, now)
+    timings = outlet.timings
+    if tx.interval == timings.t1:
+        outlet.timers.start(timings.timer_b - timings.t1, (tx, Input.TIMER_B), now)
     tx.interval *= 2
     outlet.timers.start(tx.interval, (tx, Input.TIMER_A), now)
 

@@ -54,7 +54,10 @@ class NonInviteClient(ClientTransaction):
     initial = State.TRYING
 
     def start(self, outlet: Outlet, now: float) -> None:
-        """Send the request; Timer E unless the transport is reliable, Timer F in any case (§17.1.2.2)."""
+        """Send the request and start Timer E, over a reliable transport Timer F (§17.1.2.2).
+
+        Where there is a Timer E, Timer F starts with its first repetition: by then most requests have been answered.
+        """
         assert self.request is not None  # a transaction that has not started has shed nothing
         data = self.request.to_bytes()
         outlet.events.append(SendMessage(data, self.flow, self.key))
@@ -62,7 +65,8 @@ class NonInviteClient(ClientTransaction):
             self.data = data
             self.interval = outlet.timings.t1
             outlet.timers.start(self.interval, (self, Input.TIMER_E), now)
-        outlet.timers.start(outlet.timings.timer_f, (self, Input.TIMER_F), now)
+        else:
+            outlet.timers.start(outlet.timings.timer_f, (self, Input.TIMER_F), now)
 
     @staticmethod
     def input_of(status: int) -> Input:
@@ -70,15 +74,25 @@ class NonInviteClient(ClientTransaction):
         return Input.PROVISIONAL if status < 200 else Input.FINAL
 
 
+def _start_timer_f(tx: NonInviteClient, outlet: Outlet, now: float) -> None:
+    """At the first repetition, T1 after the request."""
+    timings = outlet.timings
+    if tx.interval == timings.t1:
+        outlet.timers.start(timings.timer_f - timings.t1, (tx, Input.TIMER_F), now)
+
+
 def _repeat_doubling(tx: NonInviteClient, outlet: Outlet, value: object, flow: object, now: float) -> None:
     resend(tx, outlet, value, flow, now)
+    _start_timer_f(tx, outlet, now)
     tx.interval = min(2 * tx.interval, outlet.timings.t2)
     outlet.timers.start(tx.interval, (tx, Input.TIMER_E), now)
 
 
 def _repeat_slowly(tx: NonInviteClient, outlet: Outlet, value: object, flow: object, now: float) -> None:
     resend(tx, outlet, value, flow, now)
-    outlet.timers.start(outlet.timings.t2, (tx, Input.TIMER_E), now)
+    _start_timer_f(tx, outlet, now)
+    tx.interval = outlet.timings.t2
+    outlet.timers.start(tx.interval, (tx, Input.TIMER_E), now)
 
 
 def _time_out(tx: NonInviteClient, outlet: Outlet, value: object, flow: object, now: float) -> None:
