@@ -51,7 +51,9 @@ def test_reads_typed_values(request_, response):
     assert request_.supported == ["timer", "100rel", "path"]
     assert request_.require == request_.proxy_require == request_.unsupported == []
     assert request_.allow == request_.accept == []
-    assert request_.routes == request_.record_routes == request_.paths == request_.addresses("P-Asserted-Identity") == []
+    assert (
+        request_.routes == request_.record_routes == request_.paths == request_.addresses("P-Asserted-Identity") == []
+    )
     assert request_.uri.host == "example.com"
     assert request_.uri is request_.uri
     assert (response.status, response.reason, response.to_tag) == (200, "OK", "b1")
