@@ -41,6 +41,7 @@ from ringback.protocol.transaction.events import (
 from ringback.protocol.transaction.layer import TransactionLayer
 from ringback.protocol.transaction.timings import Timings
 from ringback.runtime.dead_targets import DeadTargets
+from ringback.runtime.large_requests import LARGEST_DATAGRAM, LargeRequests
 from ringback.runtime.locator import locate
 from ringback.runtime.stateless_tags import StatelessTags
 from ringback.transport.connections import ConnectionTable
@@ -145,6 +146,7 @@ class Stack:
         self._table = TransportTable(network)
         self._tls = tls
         self._stream_limits = limits
+        self._large: LargeRequests | None = None
         self.connections: ConnectionTable | None = None  # from the first ``listen`` for them on
         self._cores: dict[str, Any] = {}
         self._shells: list[tuple[Any, Callable[[Any, float], None] | None]] = []
@@ -187,6 +189,7 @@ class Stack:
                 self._network, self.clock.now, self._stream_limits, self._tls, self.layer, self._on_connection
             )
             self.add("connections", connections)
+            self._large = LargeRequests(self._table, connections)
         accept = connections.accept if serves else None
         return (await self._table.listen_stream(transport, numeric, port, accept, advertised)).local
 
@@ -543,12 +546,20 @@ class Stack:
         recent = self._recent
         listener_of = self._table.listener_of
         observer = self.observer
+        large = self._large
         for item in outbox:
             flow = item.flow
+            instead = None
+            if large is not None and not flow.reliable and (len(item.data) > LARGEST_DATAGRAM or large.is_active):
+                diverted = large.divert(item, now)
+                if diverted is not None:
+                    if diverted is item:
+                        continue  # on its way by TCP already
+                    instead, item, flow = item, diverted, diverted.flow
             try:
                 if flow.reliable and self.connections is not None:
                     place = self._table.place_of(flow)
-                    self.connections.send(item, place, now)
+                    self.connections.send(item, place, now, instead)
                     local_text = place.local_text
                 else:
                     listener = listener_of(flow.local)
@@ -575,7 +586,10 @@ class Stack:
             return False
         connections.flush()
         returned, connections.returned = connections.returned, []
-        self._outbox += returned
+        for item in returned:
+            if self._large is not None:
+                self._large.refused(item, now)
+            self._outbox.append(item)
         failed, connections.failed = connections.failed, []
         for key, error in failed:
             self._tell_failure(key, error, now)

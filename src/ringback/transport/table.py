@@ -147,6 +147,11 @@ class TransportTable:
             raise TransportError(f"no socket on {format_address(flow.local)}")
         return place
 
+    def twin_of(self, flow: Flow) -> StreamPlace | None:
+        """The port for TCP connections of the same address as the datagram socket of ``flow``, if there is one."""
+        place = self._places.get(("TCP", flow.local))
+        return place if isinstance(place, StreamPlace) else None
+
     def reaches(self, transport: str, host: str) -> bool:
         """Whether some place has this transport and the family of the numeric ``host``."""
         family = address_family(host)
