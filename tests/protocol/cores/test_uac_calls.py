@@ -741,6 +741,28 @@ def test_two_realms_are_both_answered_and_kept(bench: Bench) -> None:
     assert 'realm="example.test"' in last.get("authorization")
 
 
+@pytest.mark.rfc("7616 3.4")
+def test_credentials_that_are_given_again_have_the_next_count_of_their_nonce(bench: Bench) -> None:
+    _, _, invite = dial_far(bench, password="secret", realms=["example.test", "proxy"])
+    asks = 'Digest realm="proxy", nonce="n", qop="auth"'
+    bench.answer(invite, 407, Proxy_Authenticate=asks)
+    bench.answer(bench.sent("INVITE")[1], 401, WWW_Authenticate=CHALLENGE)
+    given = [invite.get("proxy-authorization") for invite in bench.sent("INVITE")[1:]]
+    assert ["nc=00000001" in given[0], "nc=00000002" in given[1]] == [True, True]
+
+
+@pytest.mark.rfc("3261 22.2")
+def test_a_proxy_and_the_phone_behind_it_may_ask_for_the_same_realm(bench: Bench) -> None:
+    _, _, invite = dial_far(bench, password="secret")
+    bench.answer(invite, 407, Proxy_Authenticate=CHALLENGE)
+    bench.answer(bench.sent("INVITE")[1], 401, WWW_Authenticate=CHALLENGE)
+    last = bench.sent("INVITE")[2]
+    assert last.has("proxy-authorization")
+    assert last.has("authorization")
+    bench.answer(last, 401, WWW_Authenticate=CHALLENGE)
+    assert len(bench.sent("INVITE")) == 3
+
+
 @pytest.mark.rfc("8760 2.4")
 @pytest.mark.row("AUT-1", part="UAC")
 def test_the_first_algorithm_that_is_known_is_answered(bench: Bench) -> None:

@@ -1,9 +1,11 @@
 """How a user agent answers 401 and 407 (RFC 3261 §22.2, §22.3, RFC 8760).
 
-Rule 1. Each realm is answered once; again only if the server says that nothing but the nonce was wrong (stale).
+Rule 1. Each realm is answered once; again only if the server says that nothing but the nonce was wrong (stale). That a
+        proxy asked (407) is no answer to the phone behind it (401), though both may be of one realm.
 Rule 2. Only realms that the account belongs to are answered. Any stranger who can be called, or can call, may send a
         challenge; a digest of the password for a nonce of his choice lets him guess it at leisure.
-Rule 3. The answer to a new challenge of a realm takes the place of the old one; those of other realms stay.
+Rule 3. The answer to a new challenge of a realm takes the place of the old one. All are made anew for each transaction,
+        with the next count of their nonce, for a count is good for one request (RFC 7616 §3.4).
 """
 
 from __future__ import annotations
@@ -11,11 +13,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringback.protocol.auth.digest import DigestSession, choose, is_stale, read_challenges
-from ringback.protocol.message.values import Credentials
 
 if TYPE_CHECKING:
     from ringback.protocol.cores.exchange import Account, Exchange
-    from ringback.protocol.grammar import Ids
     from ringback.protocol.message.model import Response
 
 # Challenge header and the header that answers it.
@@ -23,7 +23,7 @@ _ANSWERS = (("www-authenticate", "Authorization"), ("proxy-authenticate", "Proxy
 _MOST_ANSWERS = 3  # to one realm in one exchange: a server that calls each fresh nonce stale would go on for ever
 
 
-def answer_challenges(exchange: Exchange, response: Response, account: Account, ids: Ids) -> bool:
+def answer_challenges(exchange: Exchange, response: Response, account: Account) -> bool:
     """Put credentials for the challenges of a 401 or 407 into the exchange, for its next transaction.
 
     False, and nothing changed, when a challenge cannot be answered: no password, a realm that is not the account's, a
@@ -31,26 +31,19 @@ def answer_challenges(exchange: Exchange, response: Response, account: Account, 
     """
     if account.password is None:
         return False
-    found: list[tuple[str, str, str]] = []
+    found: dict[tuple[str, str], DigestSession] = {}
     for header, name in _ANSWERS:
         for challenge in choose(read_challenges(response.get_all(header))):
             realm = challenge.params["realm"]
-            times = exchange.answered.get(realm, 0)
+            times = exchange.answered.get((name, realm), 0)
             if realm not in account.realms and exchange.method != "REGISTER":
                 return False
             if times >= _MOST_ANSWERS or (times and not is_stale(challenge)):
                 return False
-            session = DigestSession(challenge, account.username, password=account.password)
-            value = session.authorize(exchange.method, exchange.uri, ids.tag(), exchange.body)
-            found.append((realm, name, value))
-    for realm, name, value in found:
+            found[name, realm] = DigestSession(challenge, account.username, password=account.password)
+    for place, session in found.items():
         if exchange.method == "REGISTER":
-            account.realms.add(realm)  # the registrar's own: what comes through its proxy has the same
-        exchange.answered[realm] = exchange.answered.get(realm, 0) + 1
-        kept = [old for old in exchange.credentials if old[0] != name or _realm(old[1]) != realm]
-        exchange.credentials = [*kept, (name, value)]
+            account.realms.add(session.realm)  # the registrar's own: what comes through its proxy has the same
+        exchange.answered[place] = exchange.answered.get(place, 0) + 1
+        exchange.sessions[place] = session
     return bool(found)
-
-
-def _realm(value: str) -> str:
-    return Credentials.parse(value).params["realm"]

@@ -10,6 +10,7 @@ from ringback.protocol.message.build import build_request
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ringback.protocol.auth.digest import DigestSession
     from ringback.protocol.cores.calls import Call
     from ringback.protocol.cores.proxy.target_set import TargetSet
     from ringback.protocol.dialog.state import Dialog
@@ -77,10 +78,10 @@ class Exchange:
     """One request, from the wish to its final response, repeated if it is challenged, redirected or finds nobody.
 
     ``next_hop`` is the URI that says where it goes. ``call`` is set for the INVITE of a call and for the BYE that ends
-    one; ``dialog`` for a request inside one. ``credentials`` are the header fields that answered its challenges, and
-    ``answered`` counts the answers by realm. ``request`` is what was sent last, on ``flow``, ``key`` its transaction.
-    ``acks`` are the ACKs to its 2xx, by remote tag: exchanges too, though nothing ever answers them. ``report`` says
-    whether anybody waits for a ``RequestDone``.
+    one; ``dialog`` for a request inside one. ``sessions`` answer its challenges, by header and realm, as ``answered``
+    counts them; ``credentials`` are the header fields that came of it. ``request`` is what was sent last, on ``flow``,
+    ``key`` its transaction. ``acks`` are the ACKs to its 2xx, by remote tag: exchanges too, though nothing ever answers
+    them. ``report`` says whether anybody waits for a ``RequestDone``.
 
     ``hop`` is where it went, ``hops`` are the addresses left to try; ``is_moving`` says that the next of them is to be.
     ``preloaded`` is the route set that it began with (§8.1.2), ``targets`` what it was redirected to. After a time-out
@@ -115,6 +116,7 @@ class Exchange:
         "request",
         "routes",
         "sequence",
+        "sessions",
         "targets",
         "to",
         "token",
@@ -159,7 +161,8 @@ class Exchange:
         self.call = call
         self.report = report
         self.credentials: list[tuple[str, str]] = []
-        self.answered: dict[str, int] = {}
+        self.sessions: dict[tuple[str, str], DigestSession] = {}
+        self.answered: dict[tuple[str, str], int] = {}
         self.preloaded = list(preloaded)
         self.targets: TargetSet | None = None
         self.hop: Hop | None = None
@@ -183,6 +186,11 @@ class Exchange:
         headers = [("Route", route) for route in self.routes]
         if self.contact:
             headers.append(("Contact", contact))
+        if self.sessions:
+            self.credentials = [
+                (name, session.authorize(self.method, self.uri, ids.tag(), self.body))
+                for (name, _), session in self.sessions.items()
+            ]
         self.flow = flow
         self.request = build_request(
             self.method,

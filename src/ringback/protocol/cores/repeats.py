@@ -27,7 +27,6 @@ from ringback.protocol.routing.telephone import as_sip
 
 if TYPE_CHECKING:
     from ringback.protocol.cores.exchange import Account, Exchange
-    from ringback.protocol.grammar import Ids
     from ringback.protocol.message.model import Response
 
 MOST_TARGETS = 10  # that one request is redirected to
@@ -35,10 +34,10 @@ NOT_FOLLOWED = (305, 380)  # a proxy to use (§21.3.4), a service that is anothe
 BODY_IS_EXTRA = ("BYE", "OPTIONS")
 
 
-def amend(exchange: Exchange, response: Response, account: Account, ids: Ids) -> bool:
+def amend(exchange: Exchange, response: Response, account: Account) -> bool:
     """Change ``exchange`` as ``response``, of 300 or above, asks for; False when that is its outcome."""
     status = response.status
-    if status in (401, 407) and answer_challenges(exchange, response, account, ids):
+    if status in (401, 407) and answer_challenges(exchange, response, account):
         return True
     if status < 400:
         return _redirect(exchange, response, account)

@@ -339,10 +339,8 @@ class UacCore(Requests):
             return False
         if exchange.hops and (response is None or response.status == 503):
             exchange.is_moving = True
-        else:
-            account, ids = self._account, self._ids
-            if not (next_target(exchange) if response is None else amend(exchange, response, account, ids)):
-                return False
+        elif not (next_target(exchange) if response is None else amend(exchange, response, self._account)):
+            return False
         if call is not None:
             self.advance(call, Input.AGAIN, now, response, exchange=exchange)
         else:
