@@ -72,6 +72,16 @@ def test_a_response_has_the_requests_lines_as_they_came():
     assert (response.reason, response.contacts[0].uri_text) == ("Fine", "<sip:x@y>"[1:-1])
 
 
+@pytest.mark.row("TRN-4", part="canonical output")
+@pytest.mark.rfc("3261 7.3.3")
+def test_what_a_response_copies_leaves_under_its_canonical_name_in_one_line():
+    odd = INVITE
+    for name, spelling in ((b"Via: ", b"v:"), (b"From: ", b"f:\r\n "), (b"To: ", b"TO :"), (b"Call-ID: ", b"i:\t")):
+        odd = odd.replace(b"\r\n" + name, b"\r\n" + spelling)
+    response = build_response(received(odd), 200, to_tag="t")
+    assert response.to_bytes() == build_response(received(INVITE), 200, to_tag="t").to_bytes()
+
+
 @pytest.mark.rfc("3261 8.2.6.1")
 def test_a_100_has_no_tag_of_ours_and_the_timestamp():
     request = received(with_header("Timestamp: 54.2"))

@@ -60,7 +60,8 @@ class UasCore:
     """The user agent server: checks, answers, rings; a ``Core`` over the transaction layer.
 
     It shares ``calls`` with ``uac``, which sends the BYE of a callee and takes over when a call is established.
-    ``challenge`` gives the WWW-Authenticate values to refuse a request with by 401, or an empty list to let it pass.
+    ``challenge`` gives the WWW-Authenticate values to refuse a request with by 401, or an empty list to let it pass;
+    None lets all pass.
     ``busy`` refuses new calls with 486, ``takes_calls`` False with 480; ``takes_session_changes`` hands re-INVITEs to
     the user instead of answering them as they are. ``headers`` go with every response.
     """
@@ -88,7 +89,7 @@ class UasCore:
         self._uac = uac
         self._headers = list(headers)
         self._most_calls = most_calls
-        self._challenge = challenge
+        self.challenge = challenge
         self._answers = Answers(layer, timings)
         self._events: list[UaEvent] = []
         self._invited: dict[ServerKey, Call] = {}  # calls whose INVITE is not answered
@@ -210,7 +211,7 @@ class UasCore:
             # What it would cancel is not here; had it been, the layer would have matched it (§9.2).
             self._layer.reply_stateless(request, event.flow, self._final(request, 481, self._ids.tag()))
             return
-        challenges = self._challenge(request, now) if self._challenge is not None else []
+        challenges = self.challenge(request, now) if self.challenge is not None else []
         if challenges:
             values = [("WWW-Authenticate", value) for value in challenges]
             self._layer.reply_stateless(request, event.flow, self._final(request, 401, self._ids.tag(), values))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ringback.protocol.errors import LocalProtocolError, RemoteProtocolError
-from ringback.protocol.grammar import is_token, quote
+from ringback.protocol.grammar import is_token, quote, unfold
 from ringback.protocol.message.headers import Headers, check_text, make_line
 from ringback.protocol.message.model import Request, Response
-from ringback.protocol.message.registry import STATUS
+from ringback.protocol.message.registry import STATUS, display_name
+
+COPIED = {key: f"{display_name(key)}: " for key in ("via", "record-route", "from", "to", "call-id", "cseq")}
 
 HeaderPairs = Iterable[tuple[str, str]]
 
@@ -60,7 +62,9 @@ def build_response(
     content_type: str | None = None,
     record_route: bool = False,
 ) -> Response:
-    """The response to ``request`` (§8.2.6.2): its Via lines, From, To, Call-ID and CSeq as they came, then ``headers``.
+    """The response to ``request`` (§8.2.6.2): its Via values, From, To, Call-ID and CSeq, then ``headers``.
+
+    What is copied keeps its value as it came, and leaves under its canonical name, in one line.
 
     ``to_tag`` goes into a To that has no tag, but never into a 100. Timestamp is copied into a 100 (§8.2.6.1),
     Record-Route when ``record_route`` says so (§12.1.1). ``reason`` None is the canonical phrase. What the request
@@ -81,6 +85,7 @@ def build_response(
     for key in ("from", "to", "call-id", "cseq"):
         line = first.get(key)
         if line is not None:
+            line = _canonical(key, line)
             if key == "to" and to_tag and status != 100 and not _has_tag(request):
                 check_text(to_tag)
                 line = f"{line};tag={to_tag}"
@@ -116,7 +121,15 @@ def _copy_all(request: Headers, key: str, names: list[str], lines: list[str]) ->
         for at, name in enumerate(request.names):
             if name == key:
                 names.append(key)
-                lines.append(request.lines[at])
+                lines.append(_canonical(key, request.lines[at]))
+
+
+def _canonical(key: str, line: str) -> str:
+    """A line of one of ``COPIED`` as we write it: most come so already."""
+    head = COPIED[key]
+    if line.startswith(head) and "\n" not in line:
+        return line
+    return head + unfold(line.partition(":")[2]).strip(" \t")
 
 
 def _add(names: list[str], lines: list[str], name: str, value: str) -> None:
