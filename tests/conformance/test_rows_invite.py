@@ -60,7 +60,7 @@ def test_every_failure_that_arrives_is_acknowledged_by_the_transaction(house: Ho
         calling = asyncio.ensure_future(outcome(alice.call(FAR)))
         invite = await bob.expect_request("INVITE")
         for _ in range(4):
-            bob.reply(invite, status, to_tag="b", headers=[("Contact", "<sip:elsewhere@10.0.0.9>")])
+            bob.reply(invite, status, to_tag="b")
             ack = await bob.expect_request("ACK")
             assert str(ack.top_via) == str(invite.top_via)
             assert (ack.to_tag, ack.cseq.number) == ("b", invite.cseq.number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -24,10 +25,10 @@ async def stop(desk: ScriptedPeer, invite: Request, tag: str = "d") -> Request:
     return cancel
 
 
-async def refuse(desk: ScriptedPeer, status: int, **options: object) -> None:
+async def refuse(desk: ScriptedPeer, status: int, **options: Any) -> None:
     """Have a phone refuse its INVITE."""
     invite = await desk.expect_request("INVITE")
-    desk.reply(invite, status, to_tag=f"d{status}", **options)  # type: ignore[arg-type]
+    desk.reply(invite, status, to_tag=f"d{status}", **options)
     await desk.expect_request("ACK")
 
 
