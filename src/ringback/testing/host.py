@@ -43,7 +43,7 @@ class SimulatedHost:
         self._network = network
         self._zone = zone
         self._names = names
-        self._cache = RecordCache(self._query)
+        self._cache = RecordCache()
         self._wires = wires
 
     def __repr__(self) -> str:
@@ -93,7 +93,7 @@ class SimulatedHost:
         conduct = self._names.of(name)
         if not conduct.delay and not conduct.ttl:
             return self._names.answer(self.address, self._zone, name, kind)
-        return await self._cache.records(name, kind)
+        return await self._cache.records(name, kind, self._query)
 
     async def _query(self, name: str, kind: str) -> Answer:
         conduct = self._names.of(name)

@@ -30,12 +30,14 @@ Query = Callable[[str, str], Awaitable[Answer]]
 
 @final
 class RecordCache:
-    """``records`` for a resolver, over its ``query``. Belongs to one event loop."""
+    """``records`` for a resolver, which gives its ``query`` each time: held here, it would hold its holder.
 
-    __slots__ = ("_query", "_remembered", "_under_way")
+    Belongs to one event loop.
+    """
 
-    def __init__(self, query: Query) -> None:
-        self._query = query
+    __slots__ = ("_remembered", "_under_way")
+
+    def __init__(self) -> None:
         self._remembered: dict[tuple[str, str], tuple[float, list[Record] | None]] = {}  # until when (loop time)
         self._under_way: dict[tuple[str, str], asyncio.Task[list[Record] | None]] = {}
 
@@ -47,7 +49,7 @@ class RecordCache:
         """How many look-ups have no answer yet."""
         return len(self._under_way)
 
-    async def records(self, name: str, kind: str) -> list[Record]:
+    async def records(self, name: str, kind: str, query: Query) -> list[Record]:
         """The records of that type, [] when there are none; raises TransportError when that could not be found out."""
         key = (name.lower(), kind)
         loop = asyncio.get_running_loop()
@@ -60,19 +62,19 @@ class RecordCache:
             if task is None:
                 if len(self._under_way) >= MOST_UNDER_WAY:
                     raise TransportError(f"{kind} of {name} not looked up: too many look-ups under way")
-                task = self._under_way[key] = loop.create_task(self._look_up(key))
+                task = self._under_way[key] = loop.create_task(self._look_up(key, query))
             found = await asyncio.shield(task)
         if found is None:
             raise TransportError(f"no answer for {kind} of {name}")
         return found
 
-    async def _look_up(self, key: tuple[str, str]) -> list[Record] | None:
+    async def _look_up(self, key: tuple[str, str], query: Query) -> list[Record] | None:
         """Query and remember; None for a failure, so that no exception is kept by the task."""
         loop = asyncio.get_running_loop()
         found: list[Record] | None
         try:
             async with asyncio.timeout(PATIENCE):
-                found, lifetime = await self._query(*key)
+                found, lifetime = await query(*key)
             if not found:
                 lifetime = min(lifetime, NOTHING_REMEMBERED_FOR)
         except (TransportError, TimeoutError):

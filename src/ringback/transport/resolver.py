@@ -57,7 +57,7 @@ class SystemResolver:
         self._lookup = lookup
         self.nameservers = list(nameservers)
         self._dns: DNSResolver | None = None
-        self._cache = RecordCache(self._query)
+        self._cache = RecordCache()
         self._alone = asyncio.Semaphore(MOST_ALONE)
         self._remembered: dict[str, tuple[float, list[str]]] = {}  # until when (loop time), answer; [] for a failure
         self._under_way: dict[str, asyncio.Future[list[str]]] = {}
@@ -86,7 +86,7 @@ class SystemResolver:
         if family is not None and _is_neighbour(name):
             version = 4 if family is socket.AF_INET else 6
             return [address for address in await self._named(name.lower()) if address_family(address) == version]
-        return await self._cache.records(name, kind)
+        return await self._cache.records(name, kind, self._query)
 
     async def _query(self, name: str, kind: str) -> Answer:
         """One question to the name servers. Addresses come from the hosts file too, which is looked at first."""
