@@ -243,7 +243,12 @@ async def number_called(bench: ServerBench, server: Server) -> object:
 
 @observed("nameservers", ["127.0.0.1:9"], [])
 async def name_servers_asked(bench: ServerBench, server: Server) -> object:
-    return server._resolver.nameservers
+    own = Server(server.settings)  # this one on the machine's own network, where it asks them
+    try:
+        assert own._resolver is not None
+        return own._resolver.nameservers
+    finally:
+        await own.close()
 
 
 async def two_connections(bench: ServerBench, server: Server) -> object:

@@ -32,13 +32,19 @@ def options(
     header: Annotated[list[str] | None, typer.Option("--header", "-H", help='"Name: value". May be repeated.')] = None,
     proxy: Annotated[str | None, typer.Option("--proxy", "-p", help="Send it there instead.")] = None,
     local: Annotated[str | None, typer.Option("--local", "-l", help="Send from ip:port.")] = None,
+    nameserver: Annotated[
+        list[str] | None, typer.Option("--nameserver", help="Ask this DNS server: ip or ip:port. May be repeated.")
+    ] = None,
     user: Annotated[str | None, typer.Option("--user", "-u", help="Answer a challenge as this user.")] = None,
     auth: Annotated[
         str | None, typer.Option("--auth", "-a", help="Password; better $RINGBACK_PASSWORD, or be asked.")
     ] = None,
     ha1: Annotated[str | None, typer.Option("--ha1", help="H(user:realm:password) instead of a password.")] = None,
     verbose: Annotated[
-        int, typer.Option("--verbose", "-v", count=True, help="-v what it can do, -vv replies, -vvv every byte.")
+        int,
+        typer.Option(
+            "--verbose", "-v", count=True, help="-v how it is found and what it can do, -vv replies, -vvv bytes."
+        ),
     ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document an answer.")] = False,
 ) -> None:
@@ -58,6 +64,7 @@ def options(
         local=(here.host, here.port) if here is not None else None,
         credentials=_credentials(user, auth, ha1),
         observer=WireTrace(verbose) if verbose >= 2 else None,
+        nameservers=nameserver or (),
     )
     asker = _Asker(probe, _seconds(timeout, "--timeout"), parse_target(from_) if from_ else None, header or [])
     asker.show(verbose, as_json)
@@ -84,9 +91,15 @@ class _Asker:
     async def run(self, count: int, interval: float) -> int:
         """Ask ``count`` times; the exit code, which is the worst that happened."""
         import asyncio
+        from contextlib import AsyncExitStack
 
         worst = SUCCESS
-        async with self._probe:
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self._probe)
+            finally:
+                if self._verbose and not self._as_json:
+                    self._print_path()
             for number in range(1, count + 1):
                 if number > 1:
                     await asyncio.sleep(interval)
@@ -112,6 +125,20 @@ class _Asker:
         else:
             self._print(answer, number)
         return SUCCESS if answer.response.status < 300 else REFUSED
+
+    def _print_path(self) -> None:
+        """How the target was found: NAPTR, SRV, addresses, and where that leads (RFC 3263)."""
+        from ringback.callflow.correlate import printable
+        from ringback.protocol.routing.flow import format_address
+
+        show = console().print
+        for question, records in self._probe.path:
+            said = ["no answer"] if records is None else [str(record) for record in records] or ["none"]
+            for text in said:
+                show(f"  {question.kind} {printable(question.name)}: {printable(text)}", markup=False, highlight=False)
+        hops = [f"{hop.transport.lower()} {format_address((hop.host, hop.port))}" for hop in self._probe.hops]
+        if hops:
+            show(f"  to {', then '.join(hops)}", markup=False, highlight=False)
 
     def _print(self, answer: Answer, number: int) -> None:
         from rich.text import Text

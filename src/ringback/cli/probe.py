@@ -12,10 +12,12 @@ from ringback.protocol.message.build import build_request
 from ringback.protocol.message.model import Response
 from ringback.protocol.message.uri import Uri
 from ringback.protocol.routing.flow import Address, Flow, Hop, format_address
-from ringback.protocol.routing.locate import direct_hop
+from ringback.protocol.routing.locate import Location, Question, Reach
+from ringback.protocol.routing.records import Record
 from ringback.protocol.transaction.events import ResponseReceived, TransactionTimedOut, TransportFailed
 from ringback.runtime.clock import SystemClock
 from ringback.runtime.entropy import SystemIds
+from ringback.runtime.locator import reachable_hops
 from ringback.runtime.stack import Stack
 from ringback.transport.datagram import SystemNetwork
 from ringback.transport.resolver import SystemResolver
@@ -57,8 +59,10 @@ class Credentials:
 class Probe:
     """An open socket that sends requests to one target, as an asynchronous context manager.
 
-    ``uri`` is the Request-URI, ``proxy`` a URI to send to instead, ``local`` the address to send from (None: any).
-    Raises ``TransportError`` when the target's name or an address for us cannot be had.
+    ``uri`` is the Request-URI, ``proxy`` a URI to send to instead, ``local`` the address to send from (None: any),
+    ``nameservers`` are asked instead of the system's. Once open, ``path`` is what the DNS was asked and said, in order,
+    and ``hops`` are the addresses that it led to, of which the first is used. Raises ``TransportError`` when the
+    target's name or an address for us cannot be had.
     """
 
     def __init__(
@@ -69,15 +73,19 @@ class Probe:
         local: Address | None = None,
         credentials: Credentials | None = None,
         observer: Observer | None = None,
+        nameservers: Sequence[str] = (),
     ) -> None:
+        self.path: list[tuple[Question, list[Record] | None]] = []
+        self.hops: list[Hop] = []
         self._uri = uri
         self._next = Uri.parse(proxy or uri)
         self._local = local
         self._credentials = credentials
-        self._resolver = SystemResolver()
+        self._resolver = SystemResolver(nameservers=nameservers)
+        self._network = SystemNetwork()
         self._ids = SystemIds()
         self._stack = Stack(
-            network=SystemNetwork(),
+            network=self._network,
             resolver=self._resolver,
             clock=SystemClock(),
             ids=self._ids,
@@ -93,13 +101,12 @@ class Probe:
         self._flow: Flow
 
     async def __aenter__(self) -> Self:
-        hop = direct_hop(self._next)
-        if hop is None:
-            family = None if self._local is None else (6 if ":" in self._local[0] else 4)
-            addresses = await self._resolver.addresses(self._next.host, family)
-            hop = Hop("UDP", addresses[0], self._next.port or 5060)
-        if hop.transport != "UDP":
-            raise TransportError(f"{hop.transport} is not there yet, only UDP")
+        location = Location.of_uri(self._next, Reach(["UDP"]), self._ids.number)
+        try:
+            self.hops = await reachable_hops(location, self._resolver, self._reaches)
+        finally:
+            self.path = location.asked
+        hop = self.hops[0]
         host, port = self._local or ("::" if ":" in hop.host else "0.0.0.0", 0)  # noqa: S104 - any address of ours
         await self._stack.listen("UDP", host, port)
         self._flow = self._stack.flow_to(hop)
@@ -109,6 +116,16 @@ class Probe:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         await self._stack.close()
+        self._resolver.close()
+
+    def _reaches(self, transport: str, host: str) -> bool:
+        """Whether we can send there: UDP, the family of the address to send from, and a route."""
+        if transport != "UDP" or (self._local is not None and (":" in self._local[0]) != (":" in host)):
+            return False
+        try:
+            return bool(self._network.source_address(host))
+        except TransportError:
+            return False
 
     @property
     def destination(self) -> str:

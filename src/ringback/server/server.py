@@ -96,14 +96,16 @@ class Server:
         self.addresses: list[Address] = []
         simulated = clock is not None
         self._network = network or SystemNetwork()
-        self._resolver = SystemResolver(nameservers=settings.nameservers)  # starts nothing until it is asked
+        self._resolver: SystemResolver | None = None
+        if resolver is None:
+            resolver = self._resolver = SystemResolver(nameservers=settings.nameservers)
         self._ids = ids or SystemIds()
         self.store = SqliteStore(settings.database, synchronous="FULL" if settings.synchronous == "full" else "NORMAL")
         self._secret = _secret(settings, self.store, self._ids)
         timers = settings.timers
         self.stack = Stack(
             network=self._network,
-            resolver=resolver or self._resolver,
+            resolver=resolver,
             clock=clock or SystemClock(),
             ids=self._ids,
             timings=Timings(t1=timers.t1, t2=timers.t2, t4=timers.t4),
@@ -160,7 +162,8 @@ class Server:
         if self._chain is not None:
             await self._chain.close()
         await self.stack.close()
-        self._resolver.close()
+        if self._resolver is not None:
+            self._resolver.close()
         if self._checkpointer is not None:
             self._checkpointer.stop()
         self.store.close()

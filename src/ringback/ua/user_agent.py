@@ -71,7 +71,8 @@ class UserAgent:
     everything, ``registrar`` the domain to register with when that is not the AOR's. ``listen`` is where to listen,
     "udp:host:port", one or several, tcp or tls as well; port 0 is any. ``tls`` says whom to trust, and who we are where
     that is asked; without a certificate we can call by TLS and not be called. ``sdp`` is the session description to
-    offer and answer with when a call is given none, ``accept`` further body types that can be taken.
+    offer and answer with when a call is given none, ``accept`` further body types that can be taken. With
+    ``redirects`` False a 3xx is a refusal, which the caller may follow or not.
 
     ``network``, ``resolver``, ``clock`` and ``ids`` are the seams to the outside, the real ones by default; the
     simulated ones of ``ringback.testing`` fit. ``uac`` and ``uas`` are the cores beneath, for what has no verb here.
@@ -92,6 +93,7 @@ class UserAgent:
         tls: TlsConfiguration | None = None,
         sdp: bytes | str = b"",
         accept: Sequence[str] = (),
+        redirects: bool = True,
         max_calls: int = MOST_CALLS,
         drain: float = DRAIN,
         network: Network | None = None,
@@ -118,9 +120,12 @@ class UserAgent:
 
         timings = timings or Timings()
         ids = ids or SystemIds()
+        self._resolver: SystemResolver | None = None
+        if resolver is None:
+            resolver = self._resolver = SystemResolver()
         stack = self._stack = Stack(
             network=network or SystemNetwork(),
-            resolver=resolver or SystemResolver(),
+            resolver=resolver,
             clock=clock or SystemClock(),
             ids=ids,
             timings=timings,
@@ -138,6 +143,7 @@ class UserAgent:
             password=password,
             realms=[realm or uri.host],
             headers=[("User-Agent", PRODUCT)],
+            redirects=redirects,
         )
         self._can = Capabilities(accept=accept, sdp=self.sdp or None)
         # The stack holds the cores and would be held by them: the way back up is a weak one.
@@ -205,6 +211,8 @@ class UserAgent:
         except TimeoutError:
             logger.info("%s: left without waiting for the rest", self.aor)
         await self._stack.close()
+        if self._resolver is not None:
+            self._resolver.close()
         self._forget()
 
     async def settled(self) -> None:
