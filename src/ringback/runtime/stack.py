@@ -206,6 +206,11 @@ class Stack:
         assert self.connections is not None  # there is a place for them
         return self.connections.flow_to(hop, place)
 
+    def flow_of(self, connection: int) -> Flow | None:
+        """The flow of the connection with this number; None once it has ended."""
+        found = self.connections.get(connection) if self.connections is not None else None
+        return found.flow if found is not None and found.usable else None
+
     def sent_by(self, flow: Flow) -> str:
         """``host:port`` for our Via, Contact and Record-Route on that flow, IPv6 in brackets."""
         return self._table.sent_by(flow)

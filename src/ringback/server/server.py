@@ -217,6 +217,7 @@ class Server:
             self._local,
             flow_to=stack.flow_to,
             sent_by=stack.sent_by,
+            flow_of=stack.flow_of,
         )
         policy = registrar.Policy(
             default_expires=settings.registrar.default_expires,

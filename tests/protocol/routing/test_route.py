@@ -9,6 +9,8 @@ from ringback.protocol.routing.flow import Flow
 from ringback.protocol.routing.route import (
     LocalNames,
     check_route_token,
+    connection_beyond,
+    flows_text,
     next_hop_uri,
     preprocess,
     record_route_token,
@@ -165,3 +167,48 @@ def test_a_malformed_route_is_the_senders_fault():
     message = request("sip:bob@far.test", "<sip:p2.test;lr")
     with pytest.raises(RemoteProtocolError):
         preprocess(message, FLOW, LOCAL, SECRET)
+
+
+# Connections on both sides of a dialog
+
+
+def connection(number: int) -> Flow:
+    return Flow("TCP", ("192.0.2.2", 5060), ("192.0.2.9", 40000), number)
+
+
+def beyond(route: str, arrived_on: int) -> int:
+    message = request("sip:bob@far.test", *([route] if route else []))
+    return connection_beyond(message, connection(arrived_on), LOCAL, SECRET)
+
+
+FLOWS_TEXT = flows_text(connection(10), connection(17))
+WITH_FLOWS = f"<sip:192.0.2.2;lr;rbk={record_route_token(SECRET, 'call', FLOWS_TEXT)};rbf={FLOWS_TEXT}>"
+
+
+@pytest.mark.rfc("5626 5.3.1")
+def test_a_request_goes_on_by_the_connection_that_it_did_not_come_on() -> None:
+    assert FLOWS_TEXT == "a-11"
+    assert beyond(WITH_FLOWS, 10) == 17
+    assert beyond(WITH_FLOWS, 17) == 10
+    assert beyond(WITH_FLOWS, 3) == 0
+
+
+def test_no_connection_is_known_without_a_route_of_ours_that_proves_it() -> None:
+    assert flows_text(None, FLOW) == ""
+    assert flows_text(None, connection(5)) == "0-5"
+    for route in (
+        "",
+        "<sip:192.0.2.2;lr>",
+        WITH_FLOWS.replace("192.0.2.2", "192.0.2.3"),
+        WITH_FLOWS.replace("rbf=a-11", "rbf=a-12"),
+        WITH_FLOWS.replace("rbf=a-11", "rbf=a11"),
+        WITH_FLOWS.replace("rbf=a-11", "rbf"),
+        f"<sip:192.0.2.2;lr;rbk={TOKEN};rbf=a-11>",
+        f"<sip:192.0.2.2;lr;rbk={record_route_token(SECRET, 'call', 'a-a')};rbf=a-a>",
+    ):
+        assert beyond(route, 10) == 0
+
+
+def test_a_route_with_connections_proves_the_dialog_as_well() -> None:
+    assert preprocessed("sip:bob@far.test", WITH_FLOWS)[0]
+    assert not preprocessed("sip:bob@far.test", WITH_FLOWS.replace("a-11", "a-12"))[0]

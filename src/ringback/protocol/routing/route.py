@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ringback.protocol.routing.flow import Address, Flow
 
 TOKEN = "rbk"  # noqa: S105 - the name of the URI parameter
+FLOWS = "rbf"
 
 
 @final
@@ -63,16 +64,47 @@ class LocalNames:
         return (host, port or default) in self._places
 
 
-def record_route_token(secret: bytes, call_id: str) -> str:
-    """The proof that we record-routed this Call-ID: 16 hexadecimal digits of a keyed hash (at most 64 bytes of key)."""
-    return blake2b(call_id.encode("utf-8", "surrogateescape"), digest_size=8, key=secret).hexdigest()
+def record_route_token(secret: bytes, call_id: str, flows: str = "") -> str:
+    """The proof that we record-routed this Call-ID: 16 hexadecimal digits of a keyed hash (at most 64 bytes of key).
+
+    ``flows`` are the connections that it vouches for as well, as ``flows_text`` writes them.
+    """
+    text = f"{call_id}\n{flows}" if flows else call_id
+    return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8, key=secret).hexdigest()
 
 
-def check_route_token(secret: bytes, call_id: str, token: str | None) -> bool:
-    """True when ``token`` is the one that ``record_route_token`` makes for this Call-ID; compared in constant time."""
+def check_route_token(secret: bytes, call_id: str, token: str | None, flows: str = "") -> bool:
+    """True when ``token`` is the one that ``record_route_token`` makes for these; compared in constant time."""
     return bool(token) and compare_digest(
-        (token or "").encode("utf-8", "surrogateescape"), record_route_token(secret, call_id).encode()
+        (token or "").encode("utf-8", "surrogateescape"), record_route_token(secret, call_id, flows).encode()
     )
+
+
+def flows_text(one: Flow | None, other: Flow) -> str:
+    """The connections on the two sides of a dialog (RFC 5626 §5.2), "" where neither is one."""
+    number = one.connection if one is not None else 0
+    return f"{number:x}-{other.connection:x}" if number or other.connection else ""
+
+
+def connection_beyond(request: Request, flow: Flow, local: LocalNames, secret: bytes) -> int:
+    """The number of the connection that a request within a dialog goes on (RFC 5626 §5.3.1), 0 where none is known.
+
+    Our Route names the connections of both sides; the request goes by the one that it did not come on. To be asked
+    before ``preprocess`` takes our Route away. Raises ``RemoteProtocolError`` if Route cannot be parsed.
+    """
+    if FLOWS not in request._first.get("route", ""):
+        return 0
+    params = request.routes[0].uri.params
+    flows = params.get(FLOWS) or ""
+    one, dash, other = flows.partition("-")
+    if not (dash and local.owns(request.routes[0].uri)):
+        return 0
+    if not check_route_token(secret, request.call_id, params.get(TOKEN), flows):
+        return 0
+    here = f"{flow.connection:x}"
+    if one == other or here not in (one, other):
+        return 0
+    return int(other if here == one else one, 16)
 
 
 def preprocess(request: Request, flow: Flow, local: LocalNames, secret: bytes) -> bool:
@@ -86,7 +118,7 @@ def preprocess(request: Request, flow: Flow, local: LocalNames, secret: bytes) -
     within_dialog = False
     if uri.params:
         if TOKEN in uri.params and local.owns(uri):
-            within_dialog = check_route_token(secret, request.call_id, uri.params[TOKEN])
+            within_dialog = check_route_token(secret, request.call_id, uri.params[TOKEN], uri.params.get(FLOWS) or "")
             if within_dialog:
                 _undo_strict_route(request)
                 uri = request.uri
@@ -98,7 +130,9 @@ def preprocess(request: Request, flow: Flow, local: LocalNames, secret: bytes) -
             if not local.owns(route):
                 break
             if not within_dialog and TOKEN in route.params:
-                within_dialog = check_route_token(secret, request.call_id, route.params[TOKEN])
+                within_dialog = check_route_token(
+                    secret, request.call_id, route.params[TOKEN], route.params.get(FLOWS) or ""
+                )
             request.pop_first("route")
     return within_dialog
 

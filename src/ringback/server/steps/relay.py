@@ -28,7 +28,8 @@ class Relay:
                 request.set_uri(best.uri_text)
                 for value in reversed(best.route):
                     request.prepend("Route", value)
-            self._proxy.forward_stateless(request, exchange.now)
+            admission = exchange.admission
+            self._proxy.forward_stateless(request, exchange.now, None if admission is None else admission.beyond)
             return Verdict.DONE
         exchange.accept(self._proxy.name)
         self._proxy.forward(

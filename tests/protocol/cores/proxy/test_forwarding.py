@@ -115,9 +115,11 @@ def test_record_routes_nothing_when_it_is_not_to_stay():
 def test_record_routes_twice_where_transport_or_family_changes():
     tcp = Flow("TCP", ("192.0.2.2", 5060), ("192.0.2.1", 4000), 3)
     six = Flow("UDP", ("2001:db8::2", 5060), ("2001:db8::1", 5060))
+    call_id = forward(wire()).call_id
+    token = f"rbk={record_route_token(b'secret', call_id, '3-0')};rbf=3-0"  # and names the connection
     assert forward(wire(), arrived=tcp).values("record-route")[:2] == [
-        f"<sip:192.0.2.2:5060;lr;rbk={TOKEN}>",
-        f"<sip:192.0.2.2:5060;lr;transport=tcp;rbk={TOKEN}>",
+        f"<sip:192.0.2.2:5060;lr;{token}>",
+        f"<sip:192.0.2.2:5060;lr;transport=tcp;{token}>",
     ]
     assert forward(wire(), arrived=six).values("record-route")[:2] == [
         f"<sip:192.0.2.2:5060;lr;rbk={TOKEN}>",

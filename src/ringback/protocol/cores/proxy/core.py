@@ -23,7 +23,7 @@ from ringback.protocol.cores.proxy.validation import Refusal, check, incoming_br
 from ringback.protocol.errors import LocalProtocolError, RemoteProtocolError, SipError, TransportError
 from ringback.protocol.message.build import build_response
 from ringback.protocol.routing.locate import Locate, direct_hop
-from ringback.protocol.routing.route import preprocess
+from ringback.protocol.routing.route import connection_beyond, preprocess
 from ringback.protocol.transaction.events import (
     CancelReceived,
     ResponseReceived,
@@ -52,22 +52,32 @@ class Admission:
 
     ``refusal`` is the response to make instead of forwarding, None to go on. ``within_dialog`` is true when a Route
     through us bore our token, that is, when we record-routed this dialog: no other request may use us as a relay
-    unless its sender is authenticated. ``loop`` and ``flow`` are for ``forward``.
+    unless its sender is authenticated. ``loop``, ``flow`` and ``beyond``, the connection to go on by, are for
+    ``forward``.
     """
 
-    __slots__ = ("flow", "loop", "refusal", "within_dialog")
+    __slots__ = ("beyond", "flow", "loop", "refusal", "within_dialog")
 
-    def __init__(self, refusal: Refusal | None, within_dialog: bool, loop: str, flow: Flow | None) -> None:
+    def __init__(
+        self, refusal: Refusal | None, within_dialog: bool, loop: str, flow: Flow | None, beyond: Flow | None = None
+    ) -> None:
+        self.beyond = beyond
         self.refusal = refusal
         self.within_dialog = within_dialog
         self.loop = loop
         self.flow = flow
 
 
+def _no_connection(number: int) -> Flow | None:
+    """There are datagrams only."""
+    return None
+
+
 @final
 class ProxyCore:
     """A stateful, forking proxy. ``flow_to`` picks the local socket for a hop and raises ``TransportError``;
-    ``sent_by`` is the ``host:port`` that names us on a flow."""
+    ``sent_by`` is the ``host:port`` that names us on a flow; ``flow_of`` gives the flow of a connection by its number,
+    None when it has ended."""
 
     name = USER
 
@@ -80,12 +90,14 @@ class ProxyCore:
         *,
         flow_to: Callable[[Hop], Flow],
         sent_by: Callable[[Flow], str],
+        flow_of: Callable[[int], Flow | None] = _no_connection,
     ) -> None:
         self.policy = policy
         self.local = local
         self._layer = layer
         self._ids = ids
         self._flow_to = flow_to
+        self._flow_of = flow_of
         self._detection = LoopDetection(policy.secret, local)
         self._forwarding = Forwarding(policy, sent_by)
         self._events: list[object] = []
@@ -102,7 +114,10 @@ class ProxyCore:
         refusal = check(request, self.policy, self._detection, loop)
         if refusal is not None:
             return Admission(refusal, False, loop, flow)
-        return Admission(None, preprocess(request, flow, self.local, self.policy.secret), loop, flow)
+        secret = self.policy.secret
+        number = connection_beyond(request, flow, self.local, secret)
+        beyond = self._flow_of(number) if number else None
+        return Admission(None, preprocess(request, flow, self.local, secret), loop, flow, beyond)
 
     def forward(
         self,
@@ -119,13 +134,18 @@ class ProxyCore:
         Targets of equal q ring together, the highest q first. ``responsible`` is false when the Request-URI is not in
         our domains: then no redirection is followed (§16.5). Every answer goes through the server transaction: 480
         for no targets, 483 when no hop is left, 440 when the fork is wider than Max-Breadth allows, 487 when a CANCEL
-        was faster than the location service.
+        was faster than the location service. A request within a dialog goes by the connection that its Route names.
         """
         if key in self._withdrawn:
             self._withdrawn.discard(key)
             self._refuse(request, key, 487, now)
             return
         policy = self.policy
+        if admission is not None and admission.beyond is not None and len(targets) == 1 and targets[0].flow is None:
+            targets[0].flow = admission.beyond
+            uri = request.routes[0].uri if "route" in request._first else request.uri
+            hop = direct_hop(uri) if uri.is_sip else None
+            targets[0].hops = None if hop is None else [hop]  # should the connection break meanwhile
         target_set = TargetSet(targets, policy.max_targets)
         breadth = incoming_breadth(request, policy.max_breadth)
         if not target_set.waiting:
@@ -149,7 +169,7 @@ class ProxyCore:
             )
             self._machine.start(context, now)
 
-    def forward_stateless(self, request: Request, now: float) -> None:
+    def forward_stateless(self, request: Request, now: float, beyond: Flow | None = None) -> None:
         """Relay an ACK to a 2xx (ACK-4) or a CANCEL that matches nothing (CAN-6) along its route, keeping no state.
 
         The branch is computed from the request, so that a retransmission leaves with the same one. What cannot be
@@ -160,6 +180,9 @@ class ProxyCore:
                 return
             copy, uri = self._forwarding.prepare(request, Target(request.uri_text))
         except RemoteProtocolError:
+            return
+        if beyond is not None:
+            self._send_on(copy, beyond)
             return
         transport = "TLS" if request.uri.scheme == "sips" else None
         hop = direct_hop(uri, transport)
@@ -233,6 +256,9 @@ class ProxyCore:
             flow = self._flow_to(hop)
         except TransportError:
             return
+        self._send_on(copy, flow)
+
+    def _send_on(self, copy: Request, flow: Flow) -> None:
         self._forwarding.address(copy, flow, self._forwarding.stateless_branch(copy), 0, None)
         self._layer.send_stateless(copy, flow)
 

@@ -12,7 +12,7 @@ from ringback.protocol.errors import RemoteProtocolError
 from ringback.protocol.grammar import ascii_lower
 from ringback.protocol.message.uri import Uri
 from ringback.protocol.message.values import Credentials
-from ringback.protocol.routing.route import TOKEN, next_hop_uri, record_route_token
+from ringback.protocol.routing.route import FLOWS, TOKEN, flows_text, next_hop_uri, record_route_token
 from ringback.protocol.transaction.key import MAGIC_COOKIE
 
 if TYPE_CHECKING:
@@ -98,7 +98,10 @@ class Forwarding:
     def _record_route(self, copy: Request, flow: Flow, sent_by: str, arrived: Flow | None) -> None:
         """Step 4. Two values where the sides differ, each true for its side, so that neither needs rewriting later."""
         scheme = "sips" if copy.uri.scheme == "sips" else "sip"
-        token = record_route_token(self._policy.secret, copy.call_id)
+        flows = flows_text(arrived, flow)
+        token = record_route_token(self._policy.secret, copy.call_id, flows)
+        if flows:
+            token += f";{FLOWS}={flows}"
         if arrived is not None and (arrived.transport != flow.transport or arrived.local != flow.local):
             here = self._sent_by(arrived)
             if here != sent_by or arrived.transport != flow.transport:
