@@ -20,7 +20,7 @@ import logging
 import math
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, final
 
@@ -28,7 +28,7 @@ from ringback.errors import LocalProtocolError, RemoteProtocolError, SipError, T
 from ringback.protocol.message.build import build_error
 from ringback.protocol.message.model import Request
 from ringback.protocol.message.parser import is_keepalive, parse_message, validate
-from ringback.protocol.routing.flow import Address, Flow, Hop, format_address
+from ringback.protocol.routing.flow import SECURE_TRANSPORTS, Address, Flow, Hop, format_address
 from ringback.protocol.routing.locate import Locate
 from ringback.protocol.routing.via import stamp
 from ringback.protocol.transaction.events import (
@@ -48,6 +48,7 @@ from ringback.transport.connections import ConnectionTable
 from ringback.transport.coroutines import Suspended, drive
 from ringback.transport.limits import DEFAULT_STREAM_LIMITS, StreamLimits
 from ringback.transport.table import Listener, Place, StreamPlace, TransportTable
+from ringback.transport.websocket.channel import WebRules
 
 if TYPE_CHECKING:
     from ringback.protocol.grammar import Ids
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STREAMS = frozenset({"TCP", "TLS"})
+STREAMS = frozenset({"TCP", "TLS", "WS", "WSS"})
 BATCH = 64  # messages taken in one turn: more would keep the timers waiting
 OUTBOX_LIMIT = 20_000  # messages of one turn; what is more is dropped, as a network might
 RECENT_SENDS = 2048  # how many sends are remembered, to tell whom an ICMP error concerns
@@ -141,6 +142,7 @@ class Stack:
         self.dropped = 0
         self.failed = 0
         self.dead = DeadTargets()
+        self.origins: Collection[str] = ()  # web origins, lower case, whose pages may connect; to be set before listen
         self._resolver = resolver
         self._network = network
         self._table = TransportTable(network)
@@ -179,14 +181,20 @@ class Stack:
         if transport not in STREAMS:
             return (await self._table.listen(transport, numeric, port, self._readable, advertised)).local
         serves = True
-        if transport == "TLS":
+        if transport in SECURE_TRANSPORTS:
             if self._tls is None:
-                raise TransportError("TLS needs a configuration: certificate, key, trusted authorities")
+                raise TransportError(f"{transport} needs a configuration: certificate, key, trusted authorities")
             serves = self._tls.can_serve
         connections = self.connections
         if connections is None:
             connections = self.connections = ConnectionTable(
-                self._network, self.clock.now, self._stream_limits, self._tls, self.layer, self._on_connection
+                self._network,
+                self.clock.now,
+                self._stream_limits,
+                self._tls,
+                WebRules(self.ids.number, self.origins),
+                self.layer,
+                self._on_connection,
             )
             self.add("connections", connections)
             self._large = LargeRequests(self._table, connections)
@@ -196,7 +204,7 @@ class Stack:
     def flow_to(self, hop: Hop) -> Flow:
         """The flow by which ``hop`` is reached; raises TransportError when no socket of ours fits.
 
-        For TCP and TLS it is that of a connection, which is opened if there is none: what is sent meanwhile waits, and
+        For a stream it is that of a connection, which is opened if there is none: what is sent meanwhile waits, and
         if it cannot be opened the transactions are told.
         """
         if hop.transport not in STREAMS:

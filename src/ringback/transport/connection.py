@@ -1,4 +1,4 @@
-"""One connection: TCP or TLS, cut into messages on the way in, with a bounded queue on the way out.
+"""One connection, TCP or TLS or a WebSocket on either: messages on the way in, a bounded queue on the way out.
 
 Rule 1. Its number names it for as long as the process lives, and no other connection ever has that number.
 Rule 2. What is sent before it is open waits, within the bound of the write queue.
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ringback.transport.network import StreamSocket
     from ringback.transport.table import StreamPlace
     from ringback.transport.tls import TlsPipe
+    from ringback.transport.websocket.channel import WebSocket
 
 FEW_GIVEN = 64  # transactions remembered before those that are over are looked for
 
@@ -42,7 +43,7 @@ class Due(StrEnum):
     """Why a connection is to be looked at."""
 
     CONNECTING = "no connection in time"
-    HANDSHAKE = "no TLS handshake in time"
+    HANDSHAKE = "no handshake in time"
     FIRST_MESSAGE = "no message in time"
     HALF_MESSAGE = "a message did not end in time"
     CLOSING = "the peer did not read in time"
@@ -91,6 +92,7 @@ class Connection:
         "_stream",
         "_table",
         "_took_message",
+        "_web",
         "check_at",
         "flow",
         "given",
@@ -109,7 +111,14 @@ class Connection:
     )
 
     def __init__(
-        self, table: ConnectionTable, number: int, place: StreamPlace, hop: Hop | None, pipe: TlsPipe | None, now: float
+        self,
+        table: ConnectionTable,
+        number: int,
+        place: StreamPlace,
+        hop: Hop | None,
+        pipe: TlsPipe | None,
+        web: WebSocket | None,
+        now: float,
     ) -> None:
         self.number = number
         self.place = place
@@ -128,13 +137,14 @@ class Connection:
         self.check_at: float | None = None
         self._table = table
         self._stream: StreamSocket | None = None
-        self._framer = StreamFramer()
+        self._web = web
+        self._framer: StreamFramer | WebSocket = web or StreamFramer()
         self._out: list[bytes] = []
         self._out_size = 0
         self._begun_at = self._heard_at = self._spoke_at = now
         self._half_since: float | None = None
         self._pinged_at: float | None = None
-        self._pongs = False  # the peer has answered a keep-alive once
+        self._pongs = web is not None  # the peer has answered a keep-alive once, or must (RFC 6455 §5.5.2)
         self._took_message = False
         self._prune_at = FEW_GIVEN
 
@@ -165,17 +175,20 @@ class Connection:
             if not self._table.admit(self):
                 return
         now = self._begun_at = self._heard_at = self._table.now()
-        if self.pipe is None:
+        if self.pipe is None and self._web is None:
             self._opened(now)
             return
         self.state = ConnectionState.HANDSHAKING
-        try:
-            if self.hop is not None:
-                self.pipe.start()
-        except TransportError as error:
-            self._table.lose(self, error)
-            return
-        self._send_encrypted()
+        if self.pipe is None:
+            self._begin_web()
+        else:
+            try:
+                if self.hop is not None:
+                    self.pipe.start()
+            except TransportError as error:
+                self._table.lose(self, error)
+                return
+            self._send_encrypted()
         self._table.look_at(self, now)
 
     def received(self, data: bytes) -> None:
@@ -186,6 +199,7 @@ class Connection:
             self._pongs = True
         pipe = self.pipe
         if pipe is not None:
+            secured = pipe.ready
             try:
                 data = pipe.receive(data)
             except TransportError as error:
@@ -193,10 +207,15 @@ class Connection:
                 self._table.lose(self, error)
                 return
             self._send_encrypted()
-            if self.state is ConnectionState.HANDSHAKING and pipe.ready:
+            if pipe.ready and not secured:
                 self.identities = pipe.identities()
-                self._opened(now)
-        if data and self.state is ConnectionState.OPEN:
+                if self._web is None:
+                    self._opened(now)
+                else:
+                    self._begin_web()
+        if self._web is not None:
+            self._read_web(self._web, data, now)
+        elif data and self.state is ConnectionState.OPEN:
             self._read(data, now)
         if pipe is not None and pipe.closed:
             self._table.close(self)
@@ -206,9 +225,44 @@ class Connection:
         self._stream = None
         self._table.ended(self, error)
 
+    def _begin_web(self) -> None:
+        """Ask for a WebSocket, where we are the client."""
+        if self._web is not None and self.hop is not None:
+            self._web.start()
+            self._out.append(self._web.outgoing())
+            self.flush()
+
+    def _read_web(self, web: WebSocket, data: bytes, now: float) -> None:
+        """Bytes of a WebSocket: its handshake first, then messages among frames that it answers itself."""
+        if not data or not self.usable:
+            return
+        if self.state is ConnectionState.OPEN:
+            self._read(data, now)
+        else:
+            early = web.feed(data)
+            self._answer(web)
+            if web.ready:
+                self._opened(now)
+                self._accept(early, now)
+        self._answer(web)
+        if web.closed:
+            if web.failure is not None and self.hop is not None:
+                self._table.lose(self, web.failure)
+            else:
+                self._table.close(self)
+
+    def _answer(self, web: WebSocket) -> None:
+        """Send what the WebSocket says of itself, unless the peer does not read."""
+        said = web.outgoing()
+        if said and self._unsent() < self._table.limits.write_queue:
+            self._out.append(said)
+            self.flush()
+
     def _read(self, data: bytes, now: float) -> None:
+        self._accept(self._framer.feed(data), now)
+
+    def _accept(self, messages: list[bytes], now: float) -> None:
         framer = self._framer
-        messages = framer.feed(data)
         if messages and PING in messages:
             messages = [message for message in messages if message != PING]
             if self._pinged_at is None and self.hop is None and self._table.limits.write_queue > self._unsent():
@@ -255,7 +309,9 @@ class Connection:
             self.waiting.append(item)
 
     def write(self, data: bytes, now: float) -> None:
-        """Queue bytes."""
+        """Queue a message or keep-alive."""
+        if self._web is not None:
+            data = self._web.wrap(data)
         self._out.append(data)
         self._out_size += len(data)
         self._spoke_at = now
@@ -292,6 +348,9 @@ class Connection:
 
     def finish(self) -> None:
         """For the table: no more messages; what is queued is sent, then the end is said."""
+        if self._web is not None:
+            self._web.close()
+            self._answer(self._web)
         self.flush()
         self.state = ConnectionState.CLOSING
         self._begun_at = self._table.now()
@@ -321,12 +380,14 @@ class Connection:
         found = max(self._heard_at, self._spoke_at) + limits.idle, Due.IDLE
         if self._half_since is not None:
             found = min(found, (self._half_since + limits.half_message, Due.HALF_MESSAGE))
-        if self.hop is None:
-            if not self._took_message:
-                found = min(found, (self._begun_at + limits.first_message, Due.FIRST_MESSAGE))
-        elif limits.ping is not None:
+        ping = limits.web_ping
+        if self._web is None:
+            ping = None if self.hop is None else limits.ping
+        if self.hop is None and not self._took_message:
+            found = min(found, (self._begun_at + limits.first_message, Due.FIRST_MESSAGE))
+        elif ping is not None:
             if self._pinged_at is None or not self._pongs:
-                found = min(found, (self._spoke_at + limits.ping, Due.PING))
+                found = min(found, (self._spoke_at + ping, Due.PING))
             else:
                 found = min(found, (self._pinged_at + limits.pong, Due.PONG))
         return found
@@ -335,7 +396,11 @@ class Connection:
         """Send a keep-alive."""
         if self._pinged_at is None:
             self._pinged_at = now
-        self.write(PING, now)
+        if self._web is None:
+            self.write(PING, now)
+        else:
+            self._out.append(self._web.ping())
+            self._spoke_at = now
         self.flush()
 
     def stay(self, now: float) -> None:

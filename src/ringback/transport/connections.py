@@ -29,10 +29,11 @@ from ringback.errors import RemoteProtocolError, TransportError
 from ringback.protocol.message.model import Request
 from ringback.protocol.message.parser import parse_message
 from ringback.protocol.routing.flow import SECURE_TRANSPORTS, Flow, Hop, format_address
-from ringback.protocol.routing.via import response_hop
+from ringback.protocol.routing.via import DEFAULT_PORTS, response_hop
 from ringback.protocol.timer_queue import TimerQueue
 from ringback.transport.connection import Connection, ConnectionState, Due, Given
 from ringback.transport.tls import TlsConfiguration, speaks_for
+from ringback.transport.websocket.channel import WEB_TRANSPORTS, WebSocket
 
 if TYPE_CHECKING:
     from ringback.protocol.transaction.events import SendMessage
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from ringback.transport.limits import StreamLimits
     from ringback.transport.network import Network
     from ringback.transport.table import StreamPlace
+    from ringback.transport.websocket.channel import WebRules
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +76,7 @@ class ConnectionTable:
         now: Callable[[], float],
         limits: StreamLimits,
         tls: TlsConfiguration | None,
+        web: WebRules,
         transactions: Transactions,
         on_activity: Callable[[Connection | None], None],
     ) -> None:
@@ -85,6 +88,7 @@ class ConnectionTable:
         self.refused = 0
         self._network = network
         self._tls = tls
+        self._web = web
         self._on_activity = on_activity
         self._next_number = 0
         self._all: dict[int, Connection] = {}
@@ -105,7 +109,8 @@ class ConnectionTable:
     def accept(self, place: StreamPlace) -> Connection:
         """The owner of a connection that another opens to ``place``."""
         pipe = self._tls.accepting() if self._tls is not None and place.transport in SECURE_TRANSPORTS else None
-        return Connection(self, self._number(), place, None, pipe, self.now())
+        web = WebSocket(self._web) if place.transport in WEB_TRANSPORTS else None
+        return Connection(self, self._number(), place, None, pipe, web, self.now())
 
     def flow_to(self, hop: Hop, place: StreamPlace) -> Flow:
         """The flow of a connection to ``hop``: one that is there, else a new one from ``place``, which waits."""
@@ -179,6 +184,8 @@ class ConnectionTable:
         number = item.flow.connection
         gone = f"the connection to {format_address(item.flow.remote)} has ended"
         if item.data.startswith(b"SIP/2.0 "):
+            if item.flow.transport in WEB_TRANSPORTS:
+                raise TransportError(gone)  # its client cannot be connected to (RFC 7118 §5.3)
             if item.key is None:
                 raise TransportError(gone)  # nothing is remembered of that request, its sender has left
             try:
@@ -201,8 +208,13 @@ class ConnectionTable:
         now = self.now()
         secure = hop.transport in SECURE_TRANSPORTS
         assert self._tls is not None or not secure  # a place for TLS has a configuration
-        pipe = self._tls.connecting(hop.name or hop.host) if self._tls is not None and secure else None
-        connection = Connection(self, self._number(), place, hop, pipe, now)
+        pipe = web = None
+        is_web = hop.transport in WEB_TRANSPORTS
+        if self._tls is not None and secure:
+            pipe = self._tls.connecting(hop.name or hop.host, web=is_web)
+        if is_web:
+            web = WebSocket(self._web, web_host(hop))
+        connection = Connection(self, self._number(), place, hop, pipe, web, now)
         self._all[connection.number] = connection
         self._to.setdefault((hop.transport, hop.host, hop.port), []).append(connection)
         task = asyncio.get_running_loop().create_task(self._connect(connection, hop))
@@ -406,6 +418,12 @@ class ConnectionTable:
         self.returned.clear()
         # The stack that we called has us in turn: no cycle may stay.
         self._on_activity = _nobody
+
+
+def web_host(hop: Hop) -> str:
+    """What a client of a WebSocket writes into Host: the port too, unless it is the usual one (RFC 6455 §4.1)."""
+    host = hop.name or (f"[{hop.host}]" if ":" in hop.host else hop.host)
+    return host if hop.port == DEFAULT_PORTS[hop.transport] else f"{host}:{hop.port}"
 
 
 def _nobody(connection: Connection | None) -> None:

@@ -14,7 +14,8 @@ class StreamLimits:
     whole message on a connection that another opened. ``half_message``: from the first byte of a message to its last.
     ``idle``: without a message or keep-alive in either direction. ``ping``: between the keep-alives (RFC 5626 §4.4.1)
     that we send on a connection that we opened, None for none; ``pong``: for the answer, of a peer that has answered
-    before. ``write_queue``: bytes that wait for a peer that does not read.
+    before. ``web_ping``: between our keep-alives on a WebSocket, whoever opened it: a page can send none. There an
+    answer is a duty. ``write_queue``: bytes that wait for a peer that does not read.
     """
 
     __slots__ = (
@@ -26,6 +27,7 @@ class StreamLimits:
         "per_address",
         "ping",
         "pong",
+        "web_ping",
         "write_queue",
     )
 
@@ -40,6 +42,7 @@ class StreamLimits:
         idle: float = 900.0,
         ping: float | None = None,
         pong: float = 10.0,
+        web_ping: float | None = 30.0,
         write_queue: int = 1024 * 1024,
     ) -> None:
         self.connections = connections
@@ -50,6 +53,7 @@ class StreamLimits:
         self.idle = idle
         self.ping = ping
         self.pong = pong
+        self.web_ping = web_ping
         self.write_queue = write_queue
 
 

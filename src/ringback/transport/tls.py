@@ -10,11 +10,14 @@ Rules:
    domain before any look-up (RFC 5922 §7.1), or the address where a URI gave no name. There is no setting to skip that.
 3. Names in a certificate: SIP URIs in subjectAltName first; only without those DNS names; only without any
    subjectAltName the common name (RFC 5922 §7.1). They are compared whole: a wildcard matches nothing (§7.2).
+4. A server of secure WebSockets shows what servers of the web show, wildcards and all (RFC 7118 §9.1): there OpenSSL
+   compares.
 """
 
 from __future__ import annotations
 
 import ssl
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, final
 
@@ -56,6 +59,8 @@ class TlsConfiguration:
         # The name is checked after the handshake, by the rules above.
         self._client.check_hostname = False
         self._client.verify_mode = ssl.CERT_REQUIRED
+        self._web_client: ssl.SSLContext | None = None
+        self._make_web_client = partial(self._context, ssl.PROTOCOL_TLS_CLIENT, certificate, key, authorities)
         self._server: ssl.SSLContext | None = None
         if certificate is not None:
             self._server = self._context(ssl.PROTOCOL_TLS_SERVER, certificate, key, authorities)
@@ -75,9 +80,13 @@ class TlsConfiguration:
         assert self._server is not None
         return TlsPipe(self._server, True, None)
 
-    def connecting(self, name: str) -> TlsPipe:
-        """For a connection to the server ``name``, a domain or a numeric address."""
-        return TlsPipe(self._client, False, name)
+    def connecting(self, name: str, *, web: bool = False) -> TlsPipe:
+        """For a connection to the server ``name``, a domain or a numeric address; ``web`` for a WebSocket."""
+        if not web:
+            return TlsPipe(self._client, False, name)
+        if self._web_client is None:
+            self._web_client = self._make_web_client()
+        return TlsPipe(self._web_client, False, name)
 
     @staticmethod
     def _context(
@@ -116,8 +125,10 @@ class TlsPipe:
         self.closed = False
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._name = name
-        shown = name if name and not _is_numeric(name) else None  # a numeric address is no server name (RFC 6066 §3)
+        self._name = None if context.check_hostname else name
+        shown = name
+        if name and not context.check_hostname and _is_numeric(name):
+            shown = None  # a numeric address is no server name (RFC 6066 §3)
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=server, server_hostname=shown)
 
     def start(self) -> None:
