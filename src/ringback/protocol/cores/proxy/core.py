@@ -110,7 +110,8 @@ class ProxyCore:
 
         Raises ``RemoteProtocolError`` when a field that routing depends on is malformed.
         """
-        loop = self._detection.hash_of(request)
+        # An ACK is relayed without state, by a branch without hash: it has none to be known by.
+        loop = "" if request.method == "ACK" else self._detection.hash_of(request)
         refusal = check(request, self.policy, self._detection, loop)
         if refusal is not None:
             return Admission(refusal, False, loop, flow)

@@ -33,7 +33,7 @@ class Refusal:
 
 
 def check(request: Request, policy: ProxyPolicy, detection: LoopDetection, loop: str) -> Refusal | None:
-    """All checks in the normative order. ``loop`` is the loop hash of this request as it was received.
+    """All checks in the normative order. ``loop`` is the loop hash of this request as it was received, "" for an ACK.
 
     Raises ``RemoteProtocolError`` when a field that routing depends on is malformed (§16.3 item 1).
     """
@@ -60,7 +60,7 @@ def check_max_forwards(request: Request) -> Refusal | None:
 
 def check_loop(request: Request, detection: LoopDetection, loop: str) -> Refusal | None:
     """RFC 5393 §4.2.2 for §16.3 item 4: 482 when the request was here before and nothing that routes it changed."""
-    return Refusal(482) if detection.has_looped(request, loop) else None
+    return Refusal(482) if loop and detection.has_looped(request, loop) else None
 
 
 def check_max_breadth(request: Request) -> Refusal | None:
