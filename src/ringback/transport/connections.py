@@ -165,8 +165,11 @@ class ConnectionTable:
         place = (hop.transport, hop.host, hop.port)
         secure = hop.transport in SECURE_TRANSPORTS
         for connection in self._to.get(place, ()):
+            if not connection.usable:
+                continue
             same = connection.hop is not None and connection.hop.name == hop.name
-            if connection.usable and (same or not secure or speaks_for(connection.identities, hop.name or hop.host)):
+            # A URI with a numeric host asks for an address and for no name: as the Record-Route of a proxy may.
+            if same or not secure or not hop.name or speaks_for(connection.identities, hop.name):
                 return connection
         connection_from = self._from.get(place)
         if connection_from is not None and connection_from.usable and not hop.name:
