@@ -12,6 +12,7 @@ async def main() -> None:
         call = await phone.call("sip:bob@127.0.0.1:5070")
         await asyncio.sleep(2)
         await call.hangup()
+        print(f"talked to {call.remote.uri_text} for two seconds, then {await call.ended}")
 
 
 asyncio.run(main())

@@ -70,7 +70,8 @@ SECTIONS = {
 }
 
 MEANINGS = {
-    "listen": "Addresses to listen on, `udp:host:port`. IPv6 in brackets. Without a transport udp, without a port "
+    "listen": "Addresses to listen on, `udp:host:port`, or `udp:host:port advertise host:port` where others are to "
+    "call us by another. IPv6 in brackets. Without a transport udp, without a port "
     "5060; port 0 is any free one.",
     "domains": "Domains whose users are served here, without port. When empty: the first address of `listen`.",
     "store": "Where users and bindings are kept: `sqlite:FILE`, or `sqlite::memory:` for as long as the process lives.",

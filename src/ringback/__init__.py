@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     )
     from ringback.protocol.cores.calls import EndReason
     from ringback.protocol.message.model import Request, Response
+    from ringback.transport.tls import TlsConfiguration
     from ringback.ua.call import Call
     from ringback.ua.incoming import IncomingRequest
     from ringback.ua.user_agent import UserAgent
@@ -38,6 +40,7 @@ __all__ = [
     "SettingsError",
     "SipError",
     "StoreError",
+    "TlsConfiguration",
     "TransactionTimeout",
     "TransportError",
     "UserAgent",
@@ -49,8 +52,13 @@ _HOMES = {
     "IncomingRequest": "ringback.ua.incoming",
     "Request": "ringback.protocol.message.model",
     "Response": "ringback.protocol.message.model",
+    "TlsConfiguration": "ringback.transport.tls",
     "UserAgent": "ringback.ua.user_agent",
 }
+
+
+# What is logged is for an application that has set logging up; one that has not hears nothing of it.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> object:

@@ -47,6 +47,7 @@ def run(tmp_path: Path, environment: dict[str, str]) -> Run:
             [RINGBACK, *words],
             cwd=tmp_path,
             env=environment | more,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=30,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ringback.cli.demo_call import Demo
-from tests.cli.conftest import Run
+from tests.cli.conftest import RINGBACK, Run
 
 
 @pytest.mark.row("FRK-1", "CAN-4", "REG-1", part="the demo")
@@ -24,7 +24,7 @@ def test_the_demo_forks_a_call_draws_it_and_leaves_nothing_behind(run: Run, tmp_
     for label in ("INVITE (SDP)", "180 Ringing", "200 OK (SDP)", "CANCEL", "487 Request Terminated", "ACK", "BYE"):
         assert label in drawn
     assert len(re.findall(r"^yes ", drawn, re.MULTILINE)) == 5
-    assert "ringback user add 1001@" in drawn
+    assert f"{RINGBACK} user add 1001@" in drawn  # as this one was called
     assert not list(tmp_path.iterdir())
 
 

@@ -54,6 +54,25 @@ def test_shows_one_user(run: Run, registered: Path, name: str) -> None:
     assert binding["received"] == "udp:192.0.2.7:40000"
 
 
+def test_nothing_is_cut_where_there_is_no_terminal(run: Run, tmp_path: Path) -> None:
+    aor, contact = "sip:bob@example.test", f"sip:bob@{'a' * 150}.example.test"
+    with SqliteStore(str(tmp_path / "ringback.db")) as store:
+        binding = Binding(aor, contact, q=1.0, expires_at=time.time() + 600, call_id="c", cseq=1)
+        store.apply(aor, [Change(ChangeKind.ADD, binding)])
+    done = run("location", "show", COLUMNS="80")
+    assert contact in done.stdout
+    assert "1 binding of 1 address-of-record\n" in done.stderr
+
+
+@pytest.mark.parametrize(("name", "says"), [("dave", "dave is not registered"), ("erin", "there is no user erin")])
+def test_a_user_who_is_not_registered_is_1(run: Run, registered: Path, name: str, says: str) -> None:
+    run("user", "add", "dave@example.test", RINGBACK_PASSWORD="secret")
+    for words in ((), ("--json",)):
+        done = run("location", "show", name, *words)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert says in done.stderr
+
+
 def test_nobody_is_no_error(run: Run) -> None:
     done = run("location", "show")
     assert (done.returncode, done.stdout) == (0, "")

@@ -38,6 +38,20 @@ def test_a_user_is_added_listed_and_removed(run: Run, tmp_path: Path) -> None:
     assert (nobody.stdout, nobody.returncode) == ("", 0)
 
 
+def test_says_of_the_server_only_what_the_settings_say(run: Run, tmp_path: Path) -> None:
+    assert "server the address that serve listens on," in run("user", "add", NAME, RINGBACK_PASSWORD=PASSWORD).stderr
+    for listen, said in (("udp:0.0.0.0:5060", "the address that"), ("udp:192.0.2.1:5060", "udp:192.0.2.1:5060,")):
+        (tmp_path / "ringback.toml").write_text(f'listen = ["{listen}"]\n')
+        run("user", "rm", NAME)
+        assert f"server {said}" in run("user", "add", NAME, RINGBACK_PASSWORD=PASSWORD).stderr
+
+
+def test_nobody_to_ask_for_a_password_is_2_and_one_line(run: Run) -> None:
+    done = run("user", "add", NAME)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "ringback: no password: type one when asked, or set RINGBACK_PASSWORD"
+
+
 def test_a_bare_name_is_a_user_of_the_first_domain(run: Run, tmp_path: Path) -> None:
     (tmp_path / "ringback.toml").write_text('domains = ["one.test", "two.test"]\n')
     assert run("user", "add", "bob", RINGBACK_PASSWORD=PASSWORD).stdout == "added sip:bob@one.test\n"

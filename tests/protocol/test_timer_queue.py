@@ -78,3 +78,11 @@ def test_gives_each_item_once_in_order_of_deadline(steps: list[tuple[str, int, i
             assert [deadlines[item[0]] for item in given_back] == sorted(deadlines.values())
         assert timers.next_deadline() == (model[0][0] if model else None)
         assert len(timers) == len(model)
+
+
+def test_cleared_timers_do_not_expire() -> None:
+    timers = TimerQueue()
+    timers.start(0.5, ("fixed",), 0.0)
+    timers.start_at(0.7, ("computed",))
+    timers.clear()
+    assert (len(timers), timers.next_deadline(), timers.expired(9.0)) == (0, None, [])

@@ -117,6 +117,39 @@ def test_users_are_relayed_to_foreign_hosts_when_they_prove_who_they_are(bench: 
     bench(scenario)
 
 
+@pytest.mark.rfc("3261 20.43")
+@pytest.mark.row("REG-4", part="a domain that is not ours")
+def test_who_asks_for_a_place_that_cannot_be_found_is_told_which(bench: Bench) -> None:
+    async def scenario(bench: ServerBench) -> None:
+        await bench.start(relay="anyone")
+        phone = bench.peer(2)
+        refused = await bench.ask(phone, 500, "REGISTER", "sip:exmaple.test")
+        assert (refused.get("warning") or "").startswith(
+            '399 ringback "sip:exmaple.test is not a registrar of this server and cannot be found: '
+        )
+        refused = await bench.ask(phone, 500, "MESSAGE", "sip:bob@exmaple.test")
+        assert '"sip:bob@exmaple.test cannot be found: ' in (refused.get("warning") or "")
+
+    bench(scenario)
+
+
+@pytest.mark.row("PX-2", part="Record-Route")
+def test_others_are_told_the_advertised_address_and_reach_us_by_it(bench: Bench) -> None:
+    async def scenario(bench: ServerBench) -> None:
+        bench.world.host("10.0.0.1", "203.0.113.5")
+        await bench.start(relay="anyone", listen=["udp:0.0.0.0:5060 advertise 203.0.113.5"])
+        caller, other = bench.peer(2), bench.peer(3)
+        bench.send(caller, "INVITE", "sip:carol@10.0.0.3")
+        received = await other.expect_request("INVITE")
+        assert received.top_via.sent_by == "203.0.113.5:5060"
+        assert (received.get("record-route") or "").startswith("<sip:203.0.113.5:5060;")
+        other.reply(received, 486, to_tag="o")
+        bench.acknowledge(caller, await caller.expect_response(486), "sip:carol@10.0.0.3")
+        assert (await bench.ask(caller, 200, "OPTIONS", "sip:203.0.113.5")).get("allow")
+
+    bench(scenario)
+
+
 @pytest.mark.threat("T15")
 @pytest.mark.parametrize(("relay", "status"), [("users", 403), ("nobody", 403), ("anyone", None)])
 def test_an_open_server_is_no_open_relay_unless_it_is_told_to(bench: Bench, relay: str, status: int | None) -> None:

@@ -24,6 +24,33 @@ def test_an_address_to_listen_on_is_read(text: str, host: str, port: int) -> Non
     assert parse_listen(str(parse_listen(text))) == parse_listen(text)
 
 
+def test_what_others_are_to_call_us_by_is_read() -> None:
+    for text, advertised in (
+        ("udp:0.0.0.0:5060 advertise 203.0.113.5:5080", ("203.0.113.5", 5080)),
+        ("tcp:[::]:5070 advertise [2001:db8::1]", ("2001:db8::1", 5070)),
+        ("udp:10.0.0.1 advertise sip.example.test", ("sip.example.test", 5060)),
+    ):
+        listen = parse_listen(text)
+        assert listen.advertised == advertised
+        assert parse_listen(str(listen)) == listen
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "udp:10.0.0.1:5060 advertise ",
+        "udp:10.0.0.1:5060 advertise a b",
+        "udp:10.0.0.1:5060 advertise udp:203.0.113.5:5060",
+        "udp:10.0.0.1:5060 advertise 203.0.113.5:0",
+        "udp:10.0.0.1:0 advertise 203.0.113.5",
+        "udp:10.0.0.1:5060 advertise 203.0.113.5:65536",
+    ],
+)
+def test_a_wrong_advertised_address_names_the_key(text: str) -> None:
+    with pytest.raises(SettingsError, match="advertise"):
+        parse_listen(text)
+
+
 @pytest.mark.parametrize(
     "text", ["", "udp:", "udp:host:x", "udp:host:65536", "sctp:host:5060", "udp:a b:1", "udp:::1:5060"]
 )

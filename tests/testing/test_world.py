@@ -9,7 +9,9 @@ import weakref
 
 import pytest
 
+from ringback import CallEnded
 from ringback.errors import TransportError
+from ringback.protocol.message.values import NameAddr
 from ringback.testing.host import SimulatedHost
 from ringback.testing.network import SimulatedEndpoint
 from ringback.testing.virtual_time import EPOCH, SimulationStuck
@@ -428,6 +430,29 @@ def test_check_quiet_finds_a_cycle_of_our_own() -> None:
         with pytest.raises(AssertionError, match="SimulatedEndpoint"):
             world.check_quiet()
         assert server.got == []
+
+
+def test_a_kept_error_of_a_test_is_no_cycle_of_ours() -> None:
+    """``as refusal`` makes a cycle through the test's own frame, in a coroutine as well as in a function."""
+
+    def fail() -> None:
+        address = NameAddr("sip:bob@example.test")
+        raise CallEnded(f"by {address}")
+
+    async def expect_in_coroutine() -> None:
+        with pytest.raises(CallEnded) as refusal:
+            fail()
+        assert "by" in str(refusal.value)
+
+    def expect() -> None:
+        with pytest.raises(CallEnded) as refusal:
+            fail()
+        assert "by" in str(refusal.value)
+
+    with World() as world:
+        world.run(expect_in_coroutine())
+        expect()
+        world.check_quiet()
 
 
 def test_the_collector_is_as_before_after_the_world() -> None:

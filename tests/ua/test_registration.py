@@ -99,7 +99,7 @@ def test_a_wrong_password_is_refused(home: Home, caplog: pytest.LogCaptureFixtur
         assert not alice.is_registered
 
     home.run(scenario)
-    assert "registration of sip:alice@example.test failed" in caplog.text
+    assert "registration of" not in caplog.text  # it was raised
 
 
 def test_a_registrar_that_is_silent_is_a_timeout(home: Home) -> None:

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, final
 
-from ringback.cli.terminal import REFUSED, SUCCESS, console, styled
+from ringback.cli.terminal import REFUSED, SUCCESS, console, program, styled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -257,7 +257,7 @@ def _next_steps() -> str:
         host = "127.0.0.1"
     return (
         "\nNow your own phone (Linphone, Zoiper, baresip, a desk phone):\n"
-        f"  ringback user add 1001@{host}\n"
-        f"  ringback serve --listen udp:{host}:5060 --domain {host}\n"
+        f"  {program()} user add 1001@{host}\n"
+        f"  {program()} serve --listen udp:{host}:5060 --domain {host}\n"
         f"  in the phone: user 1001, the password, domain {host}, transport UDP"
     )

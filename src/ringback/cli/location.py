@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ringback.cli.terminal import complain, console, print_json
+from ringback.cli.terminal import REFUSED, complain, counted, fail, print_json, print_table
 from ringback.cli.user import Config, Json, Store, open_store
 
 if TYPE_CHECKING:
@@ -23,44 +23,49 @@ def show(
     store: Store = None,
     as_json: Json = False,
 ) -> None:
-    """Show every binding: address-of-record, contact, q, seconds left, where it registered from."""
+    """Show every binding: address-of-record, contact, q, seconds left, where it registered from.
+
+    Ends with 1 when the user that was asked for is not registered.
+    """
     _, open_ = open_store(config, store)
     now = time.time()
     with open_ as location:
-        bindings = [binding for binding in location.all_bindings(now) if aor is None or _is(binding, aor)]
+        bindings = [binding for binding in location.all_bindings(now) if aor is None or _names(binding.aor, aor)]
+        known = aor is None or bool(bindings) or any(_names(user.aor, aor) for user in location.users())
+    if aor is not None and not bindings:
+        fail(
+            f"{aor} is not registered" if known else f"there is no user {aor}, and nobody has registered as that",
+            REFUSED,
+        )
     if as_json:
         for binding in bindings:
             print_json(_as_json(binding, now))
         return
     if not bindings:
-        complain("nobody is registered" if aor is None else f"{aor} is not registered")
+        complain("nobody is registered")
         return
-    from rich.table import Table
-
-    from ringback.callflow.correlate import printable
-
-    table = Table("AOR", "Contact", "q", "Expires", "From", "User-Agent", box=None, pad_edge=False, header_style="bold")
-    for binding in bindings:
-        table.add_row(
-            *(
-                printable(text)
-                for text in (
-                    binding.aor,
-                    binding.uri,
-                    f"{binding.q:g}",
-                    str(binding.seconds_left(now)),
-                    _source(binding),
-                    binding.user_agent,
-                )
+    print_table(
+        ("AOR", "Contact", "q", "Expires", "From", "User-Agent"),
+        [
+            (
+                binding.aor,
+                binding.uri,
+                f"{binding.q:g}",
+                str(binding.seconds_left(now)),
+                _source(binding),
+                binding.user_agent,
             )
-        )
-    console().print(table)
-    complain(f"{len(bindings)} bindings of {len({binding.aor for binding in bindings})} addresses-of-record")
+            for binding in bindings
+        ],
+    )
+    users = counted(len({binding.aor for binding in bindings}), "address-of-record", "addresses-of-record")
+    complain(f"{counted(len(bindings), 'binding')} of {users}")
 
 
-def _is(binding: Binding, aor: str) -> bool:
+def _names(known: str, aor: str) -> bool:
+    """Whether what was typed means this address-of-record: bob, bob@example.test or sip:bob@example.test."""
     wanted = aor.removeprefix("sip:")
-    return binding.aor == f"sip:{wanted}" or binding.aor.partition("@")[0] == f"sip:{wanted}"
+    return known == f"sip:{wanted}" or known.partition("@")[0] == f"sip:{wanted}"
 
 
 def _source(binding: Binding) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ringback.cli import demo, location, options, serve, user
+from ringback.cli import config, demo, location, options, serve, user
 from ringback.cli.terminal import INTERRUPTED, LOCAL_ERROR, NO_ANSWER, complain
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.add_typer(user.app, name="user")
 app.add_typer(location.app, name="location")
+app.add_typer(config.app, name="config")
 app.command("options")(options.options)
 app.command("ping", hidden=True)(options.options)
 app.command("demo")(demo.demo)

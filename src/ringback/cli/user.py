@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ringback.cli.terminal import complain, console, fail, print_json
+from ringback.cli.terminal import ask_password, complain, console, fail, print_json, print_table
 
 if TYPE_CHECKING:
     from ringback.server.settings import Settings
@@ -76,7 +76,7 @@ def read_password() -> str:
     """From ``$RINGBACK_PASSWORD``, or typed twice without being shown."""
     password = os.environ.get("RINGBACK_PASSWORD")
     if password is None:
-        password = typer.prompt("Password", hide_input=True, confirmation_prompt="Again", err=True)
+        password = ask_password(twice=True)
     if not password:
         fail("an empty password is no password")
     return password
@@ -103,12 +103,20 @@ def add(
         return
     console().print(f"added {added.aor}")
     console(stderr=True).print(
-        f"A phone needs: user {added.username}, domain {added.domain}, server {_servers(settings)}, the password.",
+        f"A phone needs: user {added.username}, domain {added.domain}, server {_server(config)}, the password.",
     )
 
 
-def _servers(settings: Settings) -> str:
-    return " or ".join(str(address) for address in settings.addresses)
+def _server(config: Path | None) -> str:
+    """Where phones find the server, as far as the settings file says so: flags of ``serve`` are not known here."""
+    from ringback.server.settings import find_file, load, read_file
+
+    path = find_file(config, os.environ)
+    if path is not None and "listen" in read_file(path):
+        places = [it for it in load(path).addresses if it.port and it.host not in ("0.0.0.0", "::")]  # noqa: S104
+        if places:
+            return " or ".join(map(str, places))
+    return "the address that serve listens on"
 
 
 @app.command("list")
@@ -132,12 +140,7 @@ def list_users(config: Config = None, store: Store = None, as_json: Json = False
     if not found:
         complain("no users yet; ringback user add NAME adds one")
         return
-    from rich.table import Table
-
-    table = Table("AOR", "Realm", "Algorithms", box=None, pad_edge=False, header_style="bold")
-    for user in found:
-        table.add_row(user.aor, user.realm, ", ".join(user.algorithms))
-    console().print(table)
+    print_table(("AOR", "Realm", "Algorithms"), [(it.aor, it.realm, ", ".join(it.algorithms)) for it in found])
 
 
 @app.command("passwd")

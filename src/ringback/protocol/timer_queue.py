@@ -88,6 +88,12 @@ class TimerQueue:
         """The earliest deadline, None when nothing is pending."""
         return self._earliest
 
+    def clear(self) -> None:
+        """Stop every timer."""
+        self._earliest = None
+        self._queues.clear()
+        self._heap.clear()
+
     def __len__(self) -> int:
         """How many timers are pending, stale ones included."""
         return len(self._heap) + sum(map(len, self._queues.values()))

@@ -92,7 +92,7 @@ class Server:
 
         self.settings = settings
         self._default = default_domain(settings)
-        tls = _tls(settings)
+        tls = tls_configuration(settings)
         self.addresses: list[Address] = []
         simulated = clock is not None
         self._network = network or SystemNetwork()
@@ -139,9 +139,13 @@ class Server:
         """Listen and serve. Raises ``TransportError`` when an address cannot be had; nothing is left open then."""
         try:
             for listen in self.settings.addresses:
-                address = await self.stack.listen(listen.transport, listen.host, listen.port)
+                address = await self.stack.listen(
+                    listen.transport, listen.host, listen.port, advertised=listen.advertised
+                )
                 self.addresses.append(address)
                 self._know(listen.host, address)
+                if listen.advertised is not None:
+                    self._local.add_address(listen.advertised)
         except BaseException:
             await self.close()
             raise
@@ -336,7 +340,7 @@ class Server:
             logger.info("expired bindings could not be swept: %s", error)
 
 
-def _tls(settings: Settings) -> TlsConfiguration | None:
+def tls_configuration(settings: Settings) -> TlsConfiguration | None:
     """Certificates, where anything is said about them. Raises ``SettingsError`` when a file cannot be used."""
     tls = settings.tls
     if tls.certificate is None and tls.authorities is None:

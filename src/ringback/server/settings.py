@@ -22,6 +22,7 @@ import msgspec
 
 from ringback.protocol.errors import RemoteProtocolError, SettingsError
 from ringback.protocol.message.uri import Uri
+from ringback.protocol.routing.flow import format_address
 from ringback.protocol.routing.via import DEFAULT_PORT, DEFAULT_PORTS
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
@@ -29,7 +30,7 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 Whole = Annotated[int, msgspec.Meta(ge=0)]
 
 KNOWN_ALGORITHMS = ("SHA-512-256", "SHA-256", "MD5")
-TRANSPORTS = ("UDP", "TCP", "TLS")
+TRANSPORTS = ("UDP", "TCP", "TLS", "WS", "WSS")
 
 _LISTEN = re.compile(
     r"(?:([A-Za-z]+):)?(?://)?(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9.\-]+)(?::([0-9]{1,5}))?",
@@ -37,19 +38,24 @@ _LISTEN = re.compile(
 )
 _DOMAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.\-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 _NAMESERVER = re.compile(r"([0-9.]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?|[0-9A-Fa-f:.]+", re.ASCII)
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[A-Za-z0-9.\-\[\]]+(:[0-9]{1,5})?", re.ASCII)
 _PRINTABLE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
 
 
 @final
 class Listen:
-    """One address to listen on: transport in capitals, host without brackets, port (0: any free one)."""
+    """One address to listen on: transport in capitals, host without brackets, port (0: any free one).
 
-    __slots__ = ("host", "port", "transport")
+    ``advertised`` is the host and port that others are to call us by, None for the address itself.
+    """
 
-    def __init__(self, transport: str, host: str, port: int) -> None:
+    __slots__ = ("advertised", "host", "port", "transport")
+
+    def __init__(self, transport: str, host: str, port: int, advertised: tuple[str, int] | None = None) -> None:
         self.transport = transport
         self.host = host
         self.port = port
+        self.advertised = advertised
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Listen) and str(self) == str(other)
@@ -58,8 +64,8 @@ class Listen:
         return hash(str(self))
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.transport.lower()}:{host}:{self.port}"
+        told = f" advertise {format_address(self.advertised)}" if self.advertised else ""
+        return f"{self.transport.lower()}:{format_address((self.host, self.port))}{told}"
 
     def __repr__(self) -> str:
         return f"Listen({self})"
@@ -68,10 +74,15 @@ class Listen:
 def parse_listen(text: str, key: str = "listen", transports: Sequence[str] = TRANSPORTS) -> Listen:
     """Read ``udp:127.0.0.1:5060``, ``tls:[::1]:5061``, or the same without transport (udp) or port (the transport's).
 
+    Behind it there may be ``advertise 203.0.113.5:5060``: what others are to call us by, behind a NAT that forwards.
     ``transports``, in capitals, are those that will do. Raises ``SettingsError`` with ``key`` when the text is
     something else.
     """
-    match = _LISTEN.fullmatch(text)
+    text, advertise, public = text.partition(" advertise ")
+    advertised = _LISTEN.fullmatch(public.strip()) if advertise else None
+    if advertise and (advertised is None or advertised.group(1)):
+        raise SettingsError(key, f'expected "udp:host:port advertise host:port", got {public!r} behind advertise')
+    match = _LISTEN.fullmatch(text.strip())
     if match is None:
         raise SettingsError(key, f'expected "udp:host:port", got {text!r}')
     transport, host = (match.group(1) or "udp").upper(), match.group(2)
@@ -79,9 +90,10 @@ def parse_listen(text: str, key: str = "listen", transports: Sequence[str] = TRA
         known = " or ".join(f'"{name.lower()}"' for name in transports)
         raise SettingsError(key, f"expected the transport {known}, got {match.group(1)!r} in {text!r}")
     port = int(match.group(3) or DEFAULT_PORTS.get(transport, DEFAULT_PORT))
-    if port > 65535:
-        raise SettingsError(key, f"expected a port of 0 to 65535, got {port}")
-    return Listen(transport, host.strip("[]"), port)
+    told = (advertised.group(2).strip("[]"), int(advertised.group(3) or port)) if advertised else None
+    if max(port, told[1] if told else 0) > 65535 or (told and not told[1]):
+        raise SettingsError(key, f"expected a port of 0 to 65535, and of 1 to 65535 behind advertise, in {text!r}")
+    return Listen(transport, host.strip("[]"), port, told)
 
 
 class Section(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -192,6 +204,18 @@ class ConnectionSettings(Section):
     idle: Positive = 900.0  # seconds without a message or keep-alive until a connection is closed
 
 
+class WebSocketSettings(Section):
+    """``[websocket]``: SIP over WebSocket, for browsers (RFC 7118). ``[connections]`` applies to it too."""
+
+    origins: list[str] = msgspec.field(default_factory=list)  # whose pages may connect; none: all
+    ping: Positive = 30.0  # seconds between our pings; who does not answer one is let go
+
+    def __post_init__(self) -> None:
+        for text in self.origins:
+            if not _ORIGIN.fullmatch(text):
+                raise SettingsError("websocket.origins", f'expected "https://host" or with a port, got {text!r}')
+
+
 class Settings(Section):
     """The whole file. ``listen`` and ``domains`` say where we are and for whom we answer."""
 
@@ -212,12 +236,13 @@ class Settings(Section):
     timers: TimerSettings = msgspec.field(default_factory=TimerSettings)
     tls: TlsSettings = msgspec.field(default_factory=TlsSettings)
     connections: ConnectionSettings = msgspec.field(default_factory=ConnectionSettings)
+    websocket: WebSocketSettings = msgspec.field(default_factory=WebSocketSettings)
 
     def __post_init__(self) -> None:
         if not self.listen:
             raise SettingsError("listen", "expected at least one address")
         for text in self.listen:
-            if parse_listen(text).transport == "TLS" and self.tls.certificate is None:
+            if parse_listen(text).transport in ("TLS", "WSS") and self.tls.certificate is None:
                 raise SettingsError("tls.certificate", f'expected a PEM file, since "{text}" needs one')
         for name in self.domains:
             if not _DOMAIN.fullmatch(name):

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import inspect
 import math
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AbstractContextManager
@@ -26,6 +25,7 @@ from ringback.protocol.routing.records import Record
 from ringback.protocol.trace import Observer
 from ringback.protocol.transaction.timings import Timings
 from ringback.runtime.stack import DEFAULT_TIMINGS, Stack
+from ringback.testing.cycles import collect_cycles
 from ringback.testing.host import SimulatedHost
 from ringback.testing.names import NameServer
 from ringback.testing.nat import Nat
@@ -311,27 +311,3 @@ def _addresses(places: Place | Iterable[Place]) -> list[str]:
     if isinstance(places, SimulatedHost):
         return list(places.interfaces)
     return [address for place in places for address in _addresses(place)]
-
-
-def collect_cycles() -> list[str]:
-    """Run the collector over what is not frozen; the names of our own objects that only it could free."""
-    flags = gc.get_debug()
-    gc.set_debug(flags | gc.DEBUG_SAVEALL)
-    try:
-        if not gc.collect():
-            return []
-        return sorted({name for name in map(_ours, gc.garbage) if name})
-    finally:
-        gc.set_debug(flags)
-        gc.garbage.clear()
-
-
-def _ours(thing: object) -> str | None:
-    """A name for ``thing`` if it is Ringback's: an instance, a function, a coroutine or a frame of its modules."""
-    if inspect.iscoroutine(thing):
-        module = thing.cr_code.co_filename.replace("/", ".")
-        return f"coroutine {thing.__qualname__}" if ".ringback." in module else None
-    if inspect.isfunction(thing):
-        return f"function {thing.__qualname__}" if thing.__module__.startswith("ringback.") else None
-    kind = type(thing)
-    return kind.__qualname__ if kind.__module__.startswith("ringback.") else None

@@ -70,9 +70,10 @@ class Registration:
             return
         if isinstance(event, RegistrationFailed):
             self.is_active = event.retry_in is not None
-            response = event.response
-            why = event.error if response is None else f"{response.status} {response.reason}"
-            logger.warning("registration of %s failed: %s", self._aor, why)
+            if not self._waiting:  # who waits is told by an exception
+                response = event.response
+                why = event.error if response is None else f"{response.status} {response.reason}"
+                logger.warning("registration of %s failed: %s", self._aor, why)
         else:
             self.is_active = isinstance(event, Registered)
         waiting, self._waiting = self._waiting, []

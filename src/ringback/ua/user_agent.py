@@ -35,6 +35,7 @@ from ringback.ua.agent import Agent
 from ringback.ua.call import Call
 from ringback.ua.incoming import IncomingRequest
 from ringback.ua.registration import Registration
+from ringback.ua.signals import told_to_end
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -222,8 +223,25 @@ class UserAgent:
             await self._idle
 
     async def run_forever(self) -> None:
-        """Wait until cancelled, for programs that only answer."""
-        await asyncio.get_running_loop().create_future()
+        """Wait until cancelled or interrupted, for programs that only answer.
+
+        SIGINT and SIGTERM raise ``SystemExit`` here, with 130 and 143: whatever encloses this is closed in order, and
+        the program ends without a traceback. A second one ends it at once.
+        """
+        with told_to_end() as told:
+            raise SystemExit(128 + await told)
+
+    def run(self) -> None:
+        """Start, answer until interrupted, close: a whole program, called where no event loop runs.
+
+        Raises ``SystemExit`` as ``run_forever`` does, and ``TransportError`` if an address cannot be had.
+        """
+
+        async def main() -> None:
+            async with self:
+                await self.run_forever()
+
+        asyncio.run(main())
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -462,6 +480,8 @@ class UserAgent:
             self._on_event(CallOver(number, reason or EndReason.LOST, None, error), self.now())
         self._agent.forget(gone)
         self._registration.forget(gone)
+        for table in (self._stack.layer, self.uac, self.uas, self._tables):
+            table.clear()
 
     def _look_idle(self) -> None:
         idle = self._idle

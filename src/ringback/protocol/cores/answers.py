@@ -53,6 +53,11 @@ class Answers:
     def __contains__(self, identity: DialogId) -> bool:
         return identity in self._waiting
 
+    def clear(self) -> None:
+        """Repeat none of them any more."""
+        self._waiting.clear()
+        self._timers.clear()
+
     def begin(self, identity: DialogId, key: ServerKey, response: Response, now: float, *, is_first: bool) -> None:
         """This 2xx has just been sent; repeat it until ``acknowledged`` or ``forget``."""
         answer = Answer(key, response, self._timings.t1, is_first=is_first)

@@ -21,15 +21,15 @@ CALLEE: Table = {
         Input.ANSWER: (Action.SEND_SUCCESS, State.ANSWERED),  # §13.3.1.4
         Input.REJECT: (Action.SEND_FAILURE, State.TERMINATED),  # §13.3.1.3
         Input.CANCEL: (Action.SEND_CANCELLED, State.TERMINATED),  # §9.2
-        Input.BROKEN: (Action.REPORT_OVER, State.TERMINATED),  # the transaction is gone
+        Input.BROKEN: (Action.REPORT_OVER, State.TERMINATED),  # §17.2.4: the transaction is gone
     },
     State.RINGING: {
-        Input.RING: (Action.SEND_PROVISIONAL, State.RINGING),
-        Input.ANSWER: (Action.SEND_SUCCESS, State.ANSWERED),
-        Input.REJECT: (Action.SEND_FAILURE, State.TERMINATED),
-        Input.CANCEL: (Action.SEND_CANCELLED, State.TERMINATED),
+        Input.RING: (Action.SEND_PROVISIONAL, State.RINGING),  # §13.3.1.1
+        Input.ANSWER: (Action.SEND_SUCCESS, State.ANSWERED),  # §13.3.1.4
+        Input.REJECT: (Action.SEND_FAILURE, State.TERMINATED),  # §13.3.1.3
+        Input.CANCEL: (Action.SEND_CANCELLED, State.TERMINATED),  # §9.2
         Input.BYE: (Action.SEND_ENDED, State.TERMINATED),  # §15.1.2
-        Input.BROKEN: (Action.REPORT_OVER, State.TERMINATED),
+        Input.BROKEN: (Action.REPORT_OVER, State.TERMINATED),  # §17.2.4: the transaction is gone
     },
     State.ANSWERED: {
         Input.ACK: (Action.CONFIRM, State.CONFIRMED),  # §13.3.1.4
@@ -39,8 +39,8 @@ CALLEE: Table = {
     },
     State.CLOSING: {
         Input.ACK: (Action.SEND_BYE, State.LEAVING),  # §15
-        Input.NO_ACK: (Action.SEND_BYE, State.LEAVING),
-        Input.BYE: (Action.REPORT_OVER, State.TERMINATED),
+        Input.NO_ACK: (Action.SEND_BYE, State.LEAVING),  # §13.3.1.4, §15
+        Input.BYE: (Action.REPORT_OVER, State.TERMINATED),  # §15.1.2
     },
     **SESSION,
 }

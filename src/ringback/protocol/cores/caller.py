@@ -32,25 +32,25 @@ CALLER: Table = {
         Input.WITHDRAW: (Action.CANCEL, State.WITHDRAWN),  # §9.1, kept back until a 1xx
     },
     State.PROCEEDING: {
-        Input.PROVISIONAL: (Action.REPORT_PROGRESS, State.PROCEEDING),
-        Input.SUCCESS: (Action.ESTABLISH, State.CONFIRMED),
-        Input.AGAIN: (Action.RETRY, State.CALLING),  # a new transaction, nothing heard in it yet
-        Input.FAILURE: (Action.REPORT_FAILURE, State.TERMINATED),
-        Input.BROKEN: (Action.REPORT_FAILURE, State.TERMINATED),
+        Input.PROVISIONAL: (Action.REPORT_PROGRESS, State.PROCEEDING),  # §13.2.2.1
+        Input.SUCCESS: (Action.ESTABLISH, State.CONFIRMED),  # §13.2.2.4
+        Input.AGAIN: (Action.RETRY, State.CALLING),  # §8.1.3.5: a new transaction, nothing heard in it yet
+        Input.FAILURE: (Action.REPORT_FAILURE, State.TERMINATED),  # §13.2.2.2, §13.2.2.3
+        Input.BROKEN: (Action.REPORT_FAILURE, State.TERMINATED),  # §8.1.3.1, as 503
         Input.WITHDRAW: (Action.CANCEL_AND_WAIT, State.CANCELLING),  # §9.1
         Input.OVERDUE: (Action.CANCEL_AND_WAIT, State.CANCELLING),  # §9.1, as a proxy does after Timer C (§16.8)
     },
     State.WITHDRAWN: {
-        Input.PROVISIONAL: (Action.WAIT, State.CANCELLING),  # the layer's CANCEL leaves now
+        Input.PROVISIONAL: (Action.WAIT, State.CANCELLING),  # §9.1: the layer's CANCEL leaves now
         Input.SUCCESS: (Action.ESTABLISH_AND_LEAVE, State.LEAVING),  # §9.1: ACK, then BYE
-        Input.FAILURE: (Action.REPORT_FAILURE, State.TERMINATED),
-        Input.TIMEOUT: (Action.REPORT_FAILURE, State.TERMINATED),
-        Input.BROKEN: (Action.REPORT_FAILURE, State.TERMINATED),
+        Input.FAILURE: (Action.REPORT_FAILURE, State.TERMINATED),  # §13.2.2.2, §13.2.2.3
+        Input.TIMEOUT: (Action.REPORT_FAILURE, State.TERMINATED),  # §8.1.3.1, as 408
+        Input.BROKEN: (Action.REPORT_FAILURE, State.TERMINATED),  # §8.1.3.1, as 503
     },
     State.CANCELLING: {
-        Input.SUCCESS: (Action.ESTABLISH_AND_LEAVE, State.LEAVING),
-        Input.FAILURE: (Action.REPORT_FAILURE, State.TERMINATED),  # 487, as a rule
-        Input.BROKEN: (Action.REPORT_FAILURE, State.TERMINATED),
+        Input.SUCCESS: (Action.ESTABLISH_AND_LEAVE, State.LEAVING),  # §9.1, §13.2.2.4: ACK, then BYE
+        Input.FAILURE: (Action.REPORT_FAILURE, State.TERMINATED),  # §9.2: 487, as a rule
+        Input.BROKEN: (Action.REPORT_FAILURE, State.TERMINATED),  # §8.1.3.1, as 503
         Input.ABANDON: (Action.ABANDON, State.TERMINATED),  # §9.1, 64*T1 after CANCEL
     },
     **SESSION,

@@ -175,6 +175,12 @@ class Calls:
         if call.dialog is not None:
             self.remove(call.dialog)
 
+    def clear(self) -> None:
+        """Every call is over, and every dialog."""
+        self._live.clear()
+        self._dialogs.clear()
+        self._owners.clear()
+
     def drop_early(self, call: Call) -> None:
         """The early dialogs of a caller that nobody answered in (§13.2.2.4) are forgotten."""
         for dialog in call.early.values():

@@ -44,14 +44,16 @@ class Capabilities:
         return "Allow", ", ".join(self.methods)
 
     def headers(self) -> list[tuple[str, str]]:
-        """Everything that the answer to OPTIONS says (§11.2). An empty Supported says that there is nothing."""
-        return [
+        """Everything that the answer to OPTIONS says (§11.2). Supported is left out where there is nothing to list."""
+        headers = [
             self.allow,
             ("Accept", ", ".join(self.accept)),
             ("Accept-Encoding", ", ".join(self.encodings)),
             ("Accept-Language", ", ".join(self.languages)),
-            ("Supported", ", ".join(self.supported)),
         ]
+        if self.supported:
+            headers.append(("Supported", ", ".join(self.supported)))
+        return headers
 
 
 def accepts(ranges: Iterable[str], kind: str) -> bool:

@@ -57,9 +57,9 @@ SESSION: Table = {
     },
     State.LEAVING: {
         Input.BYE_DONE: (Action.REPORT_OVER, State.TERMINATED),  # §15.1.1
-        Input.SUCCESS: (Action.DISMISS, State.LEAVING),
+        Input.SUCCESS: (Action.DISMISS, State.LEAVING),  # §13.2.2.4, another fork
     },
     State.TERMINATED: {
-        Input.SUCCESS: (Action.DISMISS, State.TERMINATED),
+        Input.SUCCESS: (Action.DISMISS, State.TERMINATED),  # §13.2.2.4, another fork
     },
 }

@@ -16,8 +16,22 @@ if TYPE_CHECKING:
     from ringback.protocol.transaction.key import ServerKey
 
 
+class _Event:
+    """What all events share: they say what they are."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        told = []
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if value is not None:
+                told.append(f"{name}={getattr(value, 'start_line', value)!s}")
+        return f"<{type(self).__name__} {' '.join(told)}>"
+
+
 @final
-class CallOffered:
+class CallOffered(_Event):
     """Somebody calls: an INVITE that passed every check and awaits ``ring``, ``answer`` or ``reject``."""
 
     __slots__ = ("call", "request")
@@ -28,7 +42,7 @@ class CallOffered:
 
 
 @final
-class CallProgress:
+class CallProgress(_Event):
     """A provisional response (101-199) to our INVITE."""
 
     __slots__ = ("call", "response")
@@ -39,7 +53,7 @@ class CallProgress:
 
 
 @final
-class CallAnswered:
+class CallAnswered(_Event):
     """The first 2xx to our INVITE; its ACK is on its way (§13.2.2.4)."""
 
     __slots__ = ("call", "response")
@@ -50,7 +64,7 @@ class CallAnswered:
 
 
 @final
-class CallConfirmed:
+class CallConfirmed(_Event):
     """The ACK to our 2xx came; ``ack`` may carry a body."""
 
     __slots__ = ("ack", "call")
@@ -61,7 +75,7 @@ class CallConfirmed:
 
 
 @final
-class CallOver:
+class CallOver(_Event):
     """The call is over. The last event of a call.
 
     ``message`` is what ended it: the refusing response, the peer's BYE or CANCEL, the answer to our BYE; None if time
@@ -78,7 +92,7 @@ class CallOver:
 
 
 @final
-class RequestOffered:
+class RequestOffered(_Event):
     """A request that the user said it would answer itself, by ``UasCore.respond(key, …)``.
 
     ``call`` is the number of the call in whose dialog it came, None outside of one. A re-INVITE is one of these.
@@ -93,7 +107,7 @@ class RequestOffered:
 
 
 @final
-class RequestWithdrawn:
+class RequestWithdrawn(_Event):
     """A request handed out before is answered already and needs no answer: its dialog ended, or it was cancelled."""
 
     __slots__ = ("key",)
@@ -103,7 +117,7 @@ class RequestWithdrawn:
 
 
 @final
-class RequestDone:
+class RequestDone(_Event):
     """A request sent with ``UacCore.request`` has its outcome: a final response, or an error instead of one.
 
     ``request`` is what was sent last, after any challenge; None if nothing could be sent.

@@ -271,6 +271,13 @@ class UacCore(Requests):
         self._events = []
         return events
 
+    def clear(self) -> None:
+        """Drop all that is under way: nothing can be sent or heard any more."""
+        for table in (self._by_token, self._by_key, self._asked, self._waiting, self._given_up):
+            table.clear()
+        self._inviting.clear()
+        self._timers.clear()
+
     def counts(self) -> dict[str, int]:
         """Sizes of the tables, for statistics and leak checks."""
         return {

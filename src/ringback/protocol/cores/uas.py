@@ -263,6 +263,12 @@ class UasCore:
         self._events = []
         return events
 
+    def clear(self) -> None:
+        """Drop all that is under way: nothing can be sent or heard any more."""
+        self._answers.clear()
+        self._invited.clear()
+        self._pending.clear()
+
     def counts(self) -> dict[str, int]:
         """Sizes of the tables, for statistics and leak checks."""
         return {

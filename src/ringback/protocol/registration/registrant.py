@@ -68,32 +68,32 @@ Row = tuple[Action, State]
 REGISTRANT: dict[State, dict[Input, Row]] = {
     State.UNREGISTERED: {
         Input.REGISTER: (Action.ADD, State.REGISTERING),  # §10.2.1
-        Input.UNREGISTER: (Action.REPORT_REMOVED, State.UNREGISTERED),
+        Input.UNREGISTER: (Action.REPORT_REMOVED, State.UNREGISTERED),  # §10.2.2: nothing to remove
     },
     State.REGISTERING: {
         Input.REGISTER: (Action.KEEP, State.REGISTERING),  # §10.2: one at a time
-        Input.UNREGISTER: (Action.KEEP, State.REGISTERING),
-        Input.ACCEPTED: (Action.REPORT_BOUND, State.REGISTERED),
+        Input.UNREGISTER: (Action.KEEP, State.REGISTERING),  # §10.2: one at a time
+        Input.ACCEPTED: (Action.REPORT_BOUND, State.REGISTERED),  # §10.2.4: as long as the 200 says
         Input.TOO_BRIEF: (Action.ADD, State.REGISTERING),  # §10.2.8
-        Input.REFUSED: (Action.REPORT_FAILURE, State.UNREGISTERED),
+        Input.REFUSED: (Action.REPORT_FAILURE, State.UNREGISTERED),  # §8.1.3.1, §10.2.7
     },
     State.REGISTERED: {
-        Input.REGISTER: (Action.ADD, State.REFRESHING),
+        Input.REGISTER: (Action.ADD, State.REFRESHING),  # §10.2.4
         Input.UNREGISTER: (Action.REMOVE, State.UNREGISTERING),  # §10.2.2
         Input.DUE: (Action.ADD, State.REFRESHING),  # §10.2.4
     },
     State.REFRESHING: {
-        Input.REGISTER: (Action.KEEP, State.REFRESHING),
-        Input.UNREGISTER: (Action.KEEP, State.REFRESHING),
-        Input.ACCEPTED: (Action.REPORT_BOUND, State.REGISTERED),
-        Input.TOO_BRIEF: (Action.ADD, State.REFRESHING),
-        Input.REFUSED: (Action.RETRY_LATER, State.REGISTERED),
+        Input.REGISTER: (Action.KEEP, State.REFRESHING),  # §10.2: one at a time
+        Input.UNREGISTER: (Action.KEEP, State.REFRESHING),  # §10.2: one at a time
+        Input.ACCEPTED: (Action.REPORT_BOUND, State.REGISTERED),  # §10.2.4: as long as the 200 says
+        Input.TOO_BRIEF: (Action.ADD, State.REFRESHING),  # §10.2.8
+        Input.REFUSED: (Action.RETRY_LATER, State.REGISTERED),  # §10.2.7
     },
     State.UNREGISTERING: {
-        Input.REGISTER: (Action.KEEP, State.UNREGISTERING),
-        Input.UNREGISTER: (Action.KEEP, State.UNREGISTERING),
-        Input.ACCEPTED: (Action.REPORT_REMOVED, State.UNREGISTERED),
-        Input.REFUSED: (Action.REPORT_FAILURE, State.UNREGISTERED),
+        Input.REGISTER: (Action.KEEP, State.UNREGISTERING),  # §10.2: one at a time
+        Input.UNREGISTER: (Action.KEEP, State.UNREGISTERING),  # §10.2: one at a time
+        Input.ACCEPTED: (Action.REPORT_REMOVED, State.UNREGISTERED),  # §10.2.2
+        Input.REFUSED: (Action.REPORT_FAILURE, State.UNREGISTERED),  # §8.1.3.1, §10.2.7
     },
 }
 

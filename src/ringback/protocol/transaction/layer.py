@@ -409,6 +409,14 @@ class TransactionLayer:
         client = self._clients.get(key)
         return client is not None and client.state in UNANSWERED
 
+    def clear(self) -> None:
+        """Drop every transaction without a word to anybody: the sockets are closed."""
+        self._servers.clear()
+        self._clients.clear()
+        self._others.clear()
+        self._timers.clear()
+        self._merges = None
+
     def counts(self) -> dict[str, int]:
         """The sizes of the tables; all are zero when every transaction is over and its timers have run out."""
         return {

@@ -74,6 +74,7 @@ class ResponseContext:
         "started",
         "state",
         "targets",
+        "why",
     )
 
     def __init__(
@@ -102,5 +103,6 @@ class ResponseContext:
         self.candidates: list[Candidate] = []
         self.reason: tuple[tuple[str, str], ...] = ()
         self.cancelled = False
+        self.why = ""  # the first target that could not be located, in words
         self.q: float | None = None
         self.sent = 0

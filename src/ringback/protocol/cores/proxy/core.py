@@ -199,7 +199,7 @@ class ProxyCore:
         found = [] if isinstance(hops, SipError) else hops
         copy = self._stateless.pop(token, None)
         if copy is None:
-            self._machine.located(token, found, now)
+            self._machine.located(token, found, now, str(hops) if isinstance(hops, SipError) else "")
         elif found:
             self._send_stateless(copy, found[0])
 

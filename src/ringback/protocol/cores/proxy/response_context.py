@@ -20,6 +20,7 @@ from ringback.protocol.cores.proxy.branch import BRANCH_TABLE, RINGING, Branch, 
 from ringback.protocol.cores.proxy.context import ContextDone, ContextState, ResponseContext
 from ringback.protocol.cores.proxy.target_set import Target
 from ringback.protocol.errors import LocalProtocolError, RemoteProtocolError, TransportError
+from ringback.protocol.grammar import quote
 from ringback.protocol.message.build import build_response
 from ringback.protocol.message.registry import STATUS
 from ringback.protocol.routing.locate import Locate, direct_hop
@@ -265,7 +266,10 @@ class ContextMachine:
         else:
             status = best if isinstance(best, int) else best.status
             # a 503 would say that nothing can be reached through us (§16.7 step 6)
-            best = build_response(request, 500 if status == 503 else status, to_tag=self._ids.tag())
+            headers = [_unlocated(request, context.why)] if status == 503 and context.why else []
+            best = build_response(
+                request, 500 if status == 503 else status, to_tag=self._ids.tag(), headers=headers
+            )
         self._respond(context.key, best, now)
         self._answered(context, best.status)
 
@@ -443,6 +447,16 @@ class ContextMachine:
         self._set_deadline(branch, now + self._policy.give_up, BranchInput.GIVE_UP, now)
         if response is not None and response.status > 100:
             self._relay(context, branch, now, response)
+
+
+def _unlocated(request: Request, why: str) -> tuple[str, str]:
+    """A Warning (§20.43) for whoever asked us to relay to a place that cannot be found: a misspelt domain, mostly."""
+    if request.method == "REGISTER":
+        text = f"{request.uri_text} is not a registrar of this server and cannot be found: {why}"
+    else:
+        text = f"{request.uri_text} cannot be found: {why}"
+    printable = "".join([char if " " <= char <= "~" else "?" for char in text])
+    return "Warning", f"399 ringback {quote(printable)}"
 
 
 def _rings(context: ResponseContext) -> bool:
