@@ -42,8 +42,9 @@ from ringback.protocol.transaction.layer import TransactionLayer
 from ringback.protocol.transaction.timings import Timings
 from ringback.runtime.dead_targets import DeadTargets
 from ringback.runtime.large_requests import LARGEST_DATAGRAM, LargeRequests
-from ringback.runtime.locator import locate
+from ringback.runtime.locator import locate, reach_of, reachable_hops
 from ringback.runtime.stateless_tags import StatelessTags
+from ringback.runtime.way_back import way_back
 from ringback.transport.connections import ConnectionTable
 from ringback.transport.coroutines import Suspended, drive
 from ringback.transport.limits import DEFAULT_STREAM_LIMITS, StreamLimits
@@ -606,7 +607,42 @@ class Stack:
         failed, connections.failed = connections.failed, []
         for key, error in failed:
             self._tell_failure(key, error, now)
+        undelivered, connections.undelivered = connections.undelivered, []
+        for response in undelivered:
+            self._answer_elsewhere(response, now)
         return bool(failed or returned)
+
+    def _answer_elsewhere(self, response: bytes, now: float) -> None:
+        """A response found neither its connection nor a way to its source: where sent-by leads (RFC 3263 §5)."""
+        location = way_back(response, reach_of(self._reaches), self.ids.number)
+        if location is None:
+            return
+        try:
+            hops = drive(reachable_hops(location, self._resolver, self._reaches, self.dead, now))
+        except TransportError:
+            return
+        if isinstance(hops, Suspended):
+            task = self._running_loop().create_task(hops.rest)
+            self._locating.add(task)
+            task.add_done_callback(partial(self._answer_late, response))
+        else:
+            self._send_by(hops, response)
+
+    def _answer_late(self, response: bytes, task: asyncio.Task[list[Hop]]) -> None:
+        self._locating.discard(task)
+        if not task.cancelled() and not self._closed and task.exception() is None:
+            self._send_by(task.result(), response)
+            self.wake()
+
+    def _send_by(self, hops: list[Hop], response: bytes) -> None:
+        """By the first of the hops that a flow leads to; if that fails as well, its sender asks again or not."""
+        for hop in hops:
+            try:
+                flow = self.flow_to(hop)
+            except TransportError:
+                continue
+            self._outbox.append(SendMessage(response, flow, None))
+            return
 
     def _tell_failure(self, key: ClientKey | ServerKey, error: TransportError, now: float) -> None:
         self.layer.transport_failed(key, str(error), now)

@@ -84,6 +84,7 @@ class ConnectionTable:
         self.limits = limits
         self.transactions = transactions
         self.failed: list[tuple[ClientKey | ServerKey, TransportError]] = []
+        self.undelivered: list[bytes] = []  # responses among them
         self.returned: list[SendMessage] = []
         self.refused = 0
         self._network = network
@@ -326,6 +327,8 @@ class ConnectionTable:
                 self.returned.append(item.instead)
             elif item.key is not None:
                 self.failed.append((item.key, error))
+                if item.data.startswith(b"SIP/2.0 "):
+                    self.undelivered.append(item.data)
         connection.waiting = []
         for key, item in connection.given.items():
             if not self.transactions.awaits(key):
