@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ringback.testing.simulation import Weather as Weather
     from ringback.testing.simulation import run_seed as run_seed
     from ringback.testing.simulation import run_seeds as run_seeds
+    from ringback.testing.stream_peer import StreamPeer as StreamPeer
+    from ringback.testing.stream_peer import StreamPort as StreamPort
     from ringback.testing.virtual_time import SimulationStuck as SimulationStuck
     from ringback.testing.world import World as World
 
@@ -29,6 +31,8 @@ _HOMES = {
     "SimulatedHost": "host",
     "SimulationFailed": "simulation",
     "SimulationStuck": "virtual_time",
+    "StreamPeer": "stream_peer",
+    "StreamPort": "stream_peer",
     "Weather": "simulation",
     "World": "world",
     "run_seed": "simulation",
