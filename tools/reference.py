@@ -67,12 +67,14 @@ SECTIONS = {
     "timers": "The base timers of the transactions (RFC 3261 §17.1.1.1). All others are made of these.",
     "tls": "Who we are and whom we trust (RFC 5922). Files are PEM.",
     "connections": "What the connections of others may take of us.",
+    "websocket": "SIP over WebSocket, for pages in browsers (RFC 7118). `[connections]` applies to it too.",
 }
 
 MEANINGS = {
     "listen": "Addresses to listen on, `udp:host:port`, or `udp:host:port advertise host:port` where others are to "
     "call us by another. IPv6 in brackets. Without a transport udp, without a port "
-    "5060; port 0 is any free one.",
+    "5060 (tls 5061, ws 80, wss 443); port 0 is any free one. The transports are udp, tcp, tls, and for browsers ws "
+    "and wss (RFC 7118).",
     "domains": "Domains whose users are served here, without port. When empty: the first address of `listen`.",
     "store": "Where users and bindings are kept: `sqlite:FILE`, or `sqlite::memory:` for as long as the process lives.",
     "open": "No passwords: who registers is believed, and every user name is valid. For a lab.",
@@ -105,13 +107,16 @@ MEANINGS = {
     "timers.t1": "T1, the round trip that is reckoned with. Timers B, F and H are 64 times this.",
     "timers.t2": "T2, the longest interval between repetitions.",
     "timers.t4": "T4, how long a message may be on its way.",
-    "tls.certificate": "Our certificate, with those above it as others may lack them. Needed to listen on tls.",
+    "tls.certificate": "Our certificate, with those above it as others may lack them. Needed to listen on tls and wss.",
     "tls.key": "Its private key. Unset: in the file of the certificate.",
     "tls.authorities": "Who vouches for others. Unset: whom the system trusts.",
     "tls.client_certificates": "Whether who connects to us must show a certificate; `required` is mutual TLS.",
     "connections.total": "Connections open at once; one more is closed as it comes.",
     "connections.per_address": "Connections open at once from one address.",
     "connections.idle": "Without a message or keep-alive for this long, a connection is closed.",
+    "websocket.origins": "Web origins (`https://phone.example`) whose pages may connect. Empty: all. Who is no browser "
+    "and sends no Origin may always; passwords are what keeps strangers out.",
+    "websocket.ping": "Time between our pings. Who does not answer one within 10 s is let go.",
 }
 
 

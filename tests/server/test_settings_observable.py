@@ -16,6 +16,7 @@ from ringback.errors import SettingsError, TransportError
 from ringback.server.server import Server
 from ringback.server.settings import known_keys
 from ringback.testing.stream_peer import StreamPeer
+from ringback.testing.web_peer import WebPeer
 from ringback.testing.world import World
 from ringback.transport.tls import TlsConfiguration
 from tests.certificates import authority, stranger
@@ -305,9 +306,27 @@ async def asks_for_certificates(bench: ServerBench, server: Server) -> object:
     return await over_tls(bench, server, authority().client(), DOMAIN)
 
 
+@observed("websocket.origins", ["https://Phone.example"], [])
+async def page_of_another_origin(bench: ServerBench, server: Server) -> object:
+    phone = await WebPeer.connect(bench.world.host("10.0.0.2"), ("10.0.0.1", 80), shake_hands=False)
+    phone.web.start()
+    phone.say(phone.web.outgoing().replace(b"Upgrade: ", b"Origin: https://evil.example\r\nUpgrade: ", 1))
+    await asyncio.sleep(1.0)
+    return phone.data.split(b"\r\n")[0]
+
+
+@observed("websocket.ping", 5.0, 50.0)
+async def pings(bench: ServerBench, server: Server) -> object:
+    phone = await WebPeer.connect(bench.world.host("10.0.0.2"), ("10.0.0.1", 80))
+    phone.send(bench.request(bench.peer(2), "OPTIONS", f"sip:{DOMAIN}").encode())
+    await asyncio.sleep(21.0)
+    return phone.data.count(b"\x89\x00")
+
+
 # What else is set where one of these is.
 BESIDES: dict[str, dict[str, Any]] = {
     "connections": {"listen": ["udp:10.0.0.1:5060", "tcp:10.0.0.1:5060"]},
+    "websocket": {"listen": ["udp:10.0.0.1:5060", "ws:10.0.0.1:80"]},
     "tls": {
         "listen": ["udp:10.0.0.1:5060", "tls:10.0.0.1:5061"],
         "tls": {"certificate": str(authority().issue(DOMAIN).both), "authorities": str(authority().file)},

@@ -117,8 +117,10 @@ class Server:
                 connections=settings.connections.total,
                 per_address=settings.connections.per_address,
                 idle=settings.connections.idle,
+                web_ping=settings.websocket.ping,
             ),
         )
+        self.stack.origins = [ascii_lower(origin) for origin in settings.websocket.origins]
         self._answering = Answering(self.stack.layer, self.stack.stateless_tags, settings.server_name)
         # A simulation has no threads, and what is only in memory has nothing to carry over.
         self._checkpointer = None if simulated or settings.database == ":memory:" else Checkpointer(settings.database)
@@ -246,7 +248,7 @@ class Server:
             Register(store, domains, policy, store.aor_of if passwords else None, self._hold),
             Options(CAPABILITIES),
             *((Redirect(store, is_user, redirects),) if settings.redirect.anyone else ()),
-            Locate(store, is_user, settings.proxy.ring_time, domains.passes, settings.proxy.gateway),
+            Locate(store, is_user, settings.proxy.ring_time, domains.passes, settings.proxy.gateway, stack.flow_of),
             Relay(proxy),
         )
         self._chain = Chain(steps, self._wait, stack.wake)

@@ -28,12 +28,12 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 from ringback.errors import RemoteProtocolError, TransportError
 from ringback.protocol.message.model import Request
 from ringback.protocol.message.parser import parse_message
-from ringback.protocol.routing.flow import SECURE_TRANSPORTS, Flow, Hop, format_address
+from ringback.protocol.routing.flow import SECURE_TRANSPORTS, WEB_TRANSPORTS, Flow, Hop, format_address
 from ringback.protocol.routing.via import DEFAULT_PORTS, response_hop
 from ringback.protocol.timer_queue import TimerQueue
 from ringback.transport.connection import Connection, ConnectionState, Due, Given
 from ringback.transport.tls import TlsConfiguration, speaks_for
-from ringback.transport.websocket.channel import WEB_TRANSPORTS, WebSocket
+from ringback.transport.websocket.channel import WebSocket
 
 if TYPE_CHECKING:
     from ringback.protocol.transaction.events import SendMessage

@@ -20,6 +20,7 @@ from ringback.protocol.errors import SipError, TransportError
 from ringback.protocol.grammar import quote
 from ringback.protocol.message.model import make_line
 from ringback.protocol.message.uri import Uri
+from ringback.protocol.routing.flow import WEB_TRANSPORTS
 from ringback.protocol.routing.locate import Locate, direct_hop
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ class Requests:
         user = f"{self._account.user}@" if self._account.user else ""
         scheme = "sips" if uri[:5] == "sips:" else "sip"
         usual = "TLS" if scheme == "sips" else "UDP"
-        transport = "" if flow.transport == usual else f";transport={flow.transport.lower()}"
+        own = "WS" if flow.transport in WEB_TRANSPORTS else flow.transport  # RFC 7118 §5.2 knows no wss
+        transport = "" if own == usual else f";transport={own.lower()}"
         return f"<{scheme}:{user}{self._sent_by(flow)}{transport}>"
 
     def located(self, token: int, answer: list[Hop] | SipError, now: float) -> None:

@@ -13,6 +13,7 @@ Address = tuple[str, int]  # numeric host without brackets, port
 
 RELIABLE_TRANSPORTS = frozenset({"TCP", "TLS", "WS", "WSS", "SCTP"})
 SECURE_TRANSPORTS = frozenset({"TLS", "WSS"})
+WEB_TRANSPORTS = frozenset({"WS", "WSS"})
 
 
 def format_address(address: Address) -> str:

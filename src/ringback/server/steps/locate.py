@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 from ringback.protocol.cores.proxy.target_set import Target
 from ringback.protocol.message.uri import Uri
 from ringback.protocol.registration.binding import flow_from_text
+from ringback.protocol.routing.flow import WEB_TRANSPORTS
 from ringback.protocol.routing.locate import direct_hop, transport_of
 from ringback.protocol.routing.telephone import as_sip
 from ringback.server.chain import Destination, Exchange, Verdict
@@ -15,6 +16,7 @@ from ringback.server.chain import Destination, Exchange, Verdict
 if TYPE_CHECKING:
     from ringback.protocol.message.model import Request
     from ringback.protocol.registration.binding import Binding
+    from ringback.protocol.routing.flow import Flow
     from ringback.server.stores.base import LocationStore
 
 MOST_PASSES = 3  # times that a request may come through here and still be forked
@@ -31,12 +33,17 @@ def _never(request: Request) -> int:
     return 0
 
 
+def _none(connection: int) -> Flow | None:
+    return None
+
+
 @final
 class Locate:
     """Looks bindings up. ``is_user`` says whether an address-of-record is valid here, bindings or none.
 
     ``ring_time`` limits how long targets of one q ring before the next ones are tried, in seconds; None: Timer C.
     ``passes`` says how often a request has been here before; ``gateway`` is the host (and port) that dials numbers.
+    ``flow_of`` gives the flow of a connection by its number, None once it has ended.
     """
 
     def __init__(
@@ -46,10 +53,12 @@ class Locate:
         ring_time: float | None = None,
         passes: Callable[[Request], int] = _never,
         gateway: str | None = None,
+        flow_of: Callable[[int], Flow | None] = _none,
     ) -> None:
         self._store = store
         self._is_user = is_user
         self._passes = passes
+        self._flow_of = flow_of
         self._ring_time = ring_time
         self._gateway = Uri.parse(gateway) if gateway is not None else None
 
@@ -67,9 +76,15 @@ class Locate:
             return exchange.refuse(482, why=f"no fork after {MOST_PASSES} passes through this proxy (RFC 5393 §5)")
         if bindings:
             ring_time = self._ring_time if exchange.request.method == "INVITE" and len(bindings) > 1 else None
-            exchange.targets = [target_of(binding, ring_time) for binding in bindings]
-            return Verdict.NEXT
+            targets = [target_of(binding, ring_time) for binding in bindings]
+            exchange.targets = [target for target in targets if not self._is_gone(target)]
+            return Verdict.NEXT if exchange.targets else exchange.refuse(480)
         return exchange.refuse(480 if self._is_user(exchange.aor) else 404)
+
+    def _is_gone(self, target: Target) -> bool:
+        """Whether it was registered over a WebSocket that has ended: nobody can connect to a browser."""
+        flow = target.flow
+        return flow is not None and flow.transport in WEB_TRANSPORTS and self._flow_of(flow.connection) is None
 
     def _foreign(self, request: Request) -> str:
         """Where a request for nobody of ours goes: where it says, or, with a number and no Route, to the gateway."""
@@ -83,7 +98,8 @@ def target_of(binding: Binding, ring_time: float | None = None) -> Target:
     """Where a request for ``binding`` goes: its URI by its Path, or back down the flow that a NAT keeps open.
 
     Also back on the connection that it was registered on, as long as that is there, where its URI asks for the same
-    transport: a phone that has no certificate, or is behind a firewall, is reached in no other way.
+    transport: a phone that has no certificate, or is behind a firewall, is reached in no other way. The URI of a page
+    names nobody at all (``.invalid``), and says ``ws`` for a secure WebSocket too (RFC 7118).
     """
     target = Target(binding.uri, route=binding.path, q=binding.q, ring_time=ring_time)
     if binding.received and not binding.path:
@@ -92,7 +108,11 @@ def target_of(binding: Binding, ring_time: float | None = None) -> Target:
         elif not binding.received.startswith("UDP "):
             uri = Uri.parse(binding.uri)
             flow = flow_from_text(binding.received)
-            if (transport_of(uri) or "UDP") == flow.transport:
+            asked = transport_of(uri) or "UDP"
+            if flow.transport in WEB_TRANSPORTS:
+                if asked in ("WS", flow.transport) or uri.host.endswith(".invalid"):
+                    target.flow = flow
+            elif asked == flow.transport:
                 target.flow = flow
                 hop = direct_hop(uri)
                 target.hops = [hop] if hop is not None else None

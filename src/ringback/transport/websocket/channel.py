@@ -24,8 +24,6 @@ from ringback.transport.websocket.frames import (
 )
 from ringback.transport.websocket.handshake import MOST_HEAD, Refusal, answer_request, check_response, make_request
 
-WEB_TRANSPORTS = frozenset({"WS", "WSS"})
-
 _TOKEN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.!%*_+`'~#$&^|")
 
 

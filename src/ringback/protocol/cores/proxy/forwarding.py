@@ -12,6 +12,7 @@ from ringback.protocol.errors import RemoteProtocolError
 from ringback.protocol.grammar import ascii_lower
 from ringback.protocol.message.uri import Uri
 from ringback.protocol.message.values import Credentials
+from ringback.protocol.routing.flow import WEB_TRANSPORTS
 from ringback.protocol.routing.route import FLOWS, TOKEN, flows_text, next_hop_uri, record_route_token
 from ringback.protocol.transaction.key import MAGIC_COOKIE
 
@@ -166,7 +167,10 @@ def request_uri(text: str) -> str:
 
 
 def record_route(scheme: str, sent_by: str, transport: str, token: str) -> str:
-    """A Record-Route line. UDP is what a URI without transport parameter means; for sips it is TLS."""
+    """A Record-Route line. UDP is what a URI without transport parameter means; for sips it is TLS. A WebSocket that is
+    secure is still ``transport=ws`` (RFC 7118 §5.2)."""
+    if transport in WEB_TRANSPORTS:
+        transport = "WS"
     way = "" if transport == ("TLS" if scheme == "sips" else "UDP") else f";transport={transport.lower()}"
     return f"Record-Route: <{scheme}:{sent_by};lr{way};{TOKEN}={token}>"
 
