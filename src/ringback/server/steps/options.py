@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import final
 
 from ringback.protocol.message.build import build_response
+from ringback.protocol.message.headers import make_line
 from ringback.protocol.message.registry import METHODS
 from ringback.server.chain import Destination, Exchange, Headers, Verdict
 
@@ -16,7 +17,7 @@ class Options:
     """Answers for the server. ``headers`` are the capabilities that a 200 to OPTIONS lists besides Allow (§11.2)."""
 
     def __init__(self, headers: Headers) -> None:
-        self._headers = [ALLOW, *headers]
+        self._lines = [make_line(name, value) for name, value in (ALLOW, *headers)]
 
     async def __call__(self, exchange: Exchange) -> Verdict:
         """DONE for every request to the server itself. All answers are stateless: a repeat gets the same one."""
@@ -28,7 +29,7 @@ class Options:
             unknown = request.require
             if unknown:
                 return exchange.refuse(420, [("Unsupported", ", ".join(unknown))])
-            exchange.respond(build_response(request, 200, to_tag=exchange.stateless_tag(), headers=self._headers))
+            exchange.respond(build_response(request, 200, to_tag=exchange.stateless_tag(), ready=self._lines))
             return Verdict.DONE
         if method == "ACK":
             return Verdict.DONE

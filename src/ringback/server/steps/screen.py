@@ -54,7 +54,7 @@ class Screen:
 
         A REGISTER with a user part is taken as well, though §10.2 forbids it: too many phones send one.
         """
-        if "route" in request.names:
+        if request.has("route"):
             return False
         uri = request.uri
         return self._domains.owns(uri) and (not uri.user or request.method == "REGISTER")
