@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
+from ringback.errors import TransportError
 from ringback.protocol.message.framing import PING, PONG
+from ringback.protocol.routing.flow import Hop
 from ringback.testing.peer import as_datagram
 from ringback.testing.stream_peer import StreamPeer
 from ringback.testing.world import World
@@ -77,8 +79,8 @@ def test_who_says_nothing_is_cut_off_after_half_a_minute_even_if_he_sends_keep_a
     world.run(main())
 
 
-def test_who_is_idle_is_let_go_after_a_quarter_of_an_hour_unless_he_sends_keep_alives(world: World) -> None:
-    stack, _ = make_stack(world)
+def test_who_is_idle_is_let_go_unless_he_sends_keep_alives(world: World) -> None:
+    stack, _ = make_stack(world, limits=StreamLimits(idle=900.0))
     answer_all(stack)
 
     async def main() -> None:
@@ -201,6 +203,22 @@ def test_more_connections_than_one_address_may_have_are_closed_and_others_are_no
             peer.close()
         await asyncio.sleep(0.1)
         await is_served(world)  # the places are free again
+
+    world.run(main())
+
+
+@pytest.mark.threat("T7")
+def test_we_open_no_more_connections_than_the_limit(world: World) -> None:
+    stack, _ = make_stack(world, limits=StreamLimits(connections=3))
+
+    async def main() -> None:
+        for number in range(3):
+            stack.flow_to(Hop("TCP", PHONE, 6000 + number))
+        with pytest.raises(TransportError, match="too many connections"):
+            stack.flow_to(Hop("TCP", PHONE, 6003))
+        await asyncio.sleep(20.0)
+        stack.flow_to(Hop("TCP", PHONE, 6003))
+        await asyncio.sleep(20.0)
 
     world.run(main())
 

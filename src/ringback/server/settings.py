@@ -201,7 +201,7 @@ class ConnectionSettings(Section):
 
     total: Count = 16384  # more are closed at once
     per_address: Count = 4096  # from one address
-    idle: Positive = 900.0  # seconds without a message or keep-alive until a connection is closed
+    idle: Positive = 3900.0  # seconds without a message or keep-alive until a connection is closed
 
 
 class WebSocketSettings(Section):

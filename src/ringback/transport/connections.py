@@ -209,6 +209,8 @@ class ConnectionTable:
     def _open(self, hop: Hop, place: StreamPlace) -> Connection:
         if self._closed:
             raise TransportError("the stack is closed")
+        if len(self._all) - self._accepted >= self.limits.connections:
+            raise TransportError("too many connections")
         now = self.now()
         secure = hop.transport in SECURE_TRANSPORTS
         assert self._tls is not None or not secure  # a place for TLS has a configuration

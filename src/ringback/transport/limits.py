@@ -9,7 +9,8 @@ from typing import final
 class StreamLimits:
     """The bounds on connections of a stack; times in seconds.
 
-    ``connections`` that others opened, in all, and ``per_address`` from one of them: more are closed at once.
+    ``connections`` that others opened, in all, and ``per_address`` from one of them: more are closed at once. Of our
+    own there are as many at most.
     ``connecting``: to be connected, and to have shaken hands where it is TLS. ``first_message``: from then to the first
     whole message on a connection that another opened. ``half_message``: from the first byte of a message to its last.
     ``idle``: without a message or keep-alive in either direction. ``ping``: between the keep-alives (RFC 5626 §4.4.1)
@@ -39,7 +40,7 @@ class StreamLimits:
         connecting: float = 10.0,
         first_message: float = 30.0,
         half_message: float = 30.0,
-        idle: float = 900.0,
+        idle: float = 3900.0,
         ping: float | None = None,
         pong: float = 10.0,
         web_ping: float | None = 30.0,
