@@ -68,7 +68,8 @@ class UserAgent:
     """A phone: registers, calls, rings, answers, hangs up. Use it with ``async with``, or ``start`` and ``close``.
 
     ``aor`` is who it is ("sip:alice@example.test"). ``password`` (and ``username``, by default the AOR's user) answer
-    challenges of ``realm``, by default the AOR's domain, and of the registrar. ``proxy`` is an outbound proxy for
+    challenges of ``realm``, by default the AOR's domain ("*" is any, also a stranger's), and of the registrar; ``ha1``
+    is H(username:realm:password) in hexadecimal for who keeps no password. ``proxy`` is an outbound proxy for
     everything, ``registrar`` the domain to register with when that is not the AOR's. ``listen`` is where to listen,
     "udp:host:port", one or several, tcp or tls as well; port 0 is any. ``tls`` says whom to trust, and who we are where
     that is asked; without a certificate we can call by TLS and not be called. ``sdp`` is the session description to
@@ -85,6 +86,7 @@ class UserAgent:
         aor: str,
         *,
         password: str | None = None,
+        ha1: str | None = None,
         username: str | None = None,
         realm: str | None = None,
         display_name: str | None = None,
@@ -142,6 +144,7 @@ class UserAgent:
             routes=[_route(proxy)] if proxy else [],
             username=username or uri.user or "",
             password=password,
+            ha1=ha1,
             realms=[realm or uri.host],
             headers=[("User-Agent", PRODUCT)],
             redirects=redirects,
@@ -380,14 +383,26 @@ class UserAgent:
         headers: Headers = (),
         body: bytes | str = b"",
         content_type: str | None = None,
+        to: str | None = None,
+        contact: bool = False,
     ) -> Response:
         """Send a request outside of any call and give its final response, whatever its status.
 
-        Raises ``TransactionTimeout`` or ``TransportError`` when there is none.
+        ``to`` is the To value where that is not the URI; with ``contact`` it has our Contact. Raises
+        ``TransactionTimeout`` or ``TransportError`` when there is no response.
         """
         data = body.encode() if isinstance(body, str) else body
         target = str(_sip_uri("uri", uri))
-        token = self.uac.request(method, target, self.now(), headers=headers, body=data, content_type=content_type)
+        token = self.uac.request(
+            method,
+            target,
+            self.now(),
+            headers=headers,
+            body=data,
+            content_type=content_type,
+            to=to,
+            contact=contact,
+        )
         return await self._done(token)
 
     async def _done(self, token: int) -> Response:

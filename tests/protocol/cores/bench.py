@@ -51,6 +51,7 @@ class Phone:
             user=name,
             username=name,
             password=options.pop("password", None),
+            ha1=options.pop("ha1", None),
             realms=options.pop("realms", ["example.test"]),
             routes=options.pop("routes", []),
             display_name=options.pop("display_name", None),

@@ -358,3 +358,24 @@ def test_the_callee_sends_requests_with_numbers_of_its_own(bench: Bench) -> None
     assert bye.cseq.number == info.cseq.number + 1
     assert info.from_tag == bench.sent(200)[0].to_tag
     assert alice.last(CallOver).reason is EndReason.REMOTE
+
+
+@pytest.mark.row("AUT-1", part="UAC")
+def test_an_ha1_answers_the_algorithm_that_it_is_made_for(bench: Bench) -> None:
+    alice = bench.phone("alice", ALICE, ha1="0" * 32)
+    alice.uac.request("MESSAGE", FAR, bench.now)
+    bench.settle()
+    bench.answer(bench.sent("MESSAGE")[-1], 401, WWW_Authenticate=CHALLENGE)
+    assert "algorithm=MD5" in (bench.sent("MESSAGE")[-1].get("authorization") or "")
+    alice.uac.request("MESSAGE", FAR, bench.now)
+    bench.settle()
+    bench.answer(bench.sent("MESSAGE")[-1], 401, WWW_Authenticate=CHALLENGE.replace("MD5", "SHA-256"))
+    assert alice.last(RequestDone).response.status == 401
+
+
+def test_an_account_of_every_realm_answers_a_stranger(bench: Bench) -> None:
+    alice = bench.phone("alice", ALICE, password="secret", realms=["*"])
+    alice.uac.request("MESSAGE", FAR, bench.now)
+    bench.settle()
+    bench.answer(bench.sent("MESSAGE")[-1], 401, WWW_Authenticate='Digest realm="stranger", nonce="n", qop="auth"')
+    assert 'realm="stranger"' in (bench.sent("MESSAGE")[-1].get("authorization") or "")

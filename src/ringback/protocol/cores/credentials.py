@@ -29,18 +29,18 @@ def answer_challenges(exchange: Exchange, response: Response, account: Account) 
     False, and nothing changed, when a challenge cannot be answered: no password, a realm that is not the account's, a
     scheme or algorithm that is not known, or credentials that were refused already.
     """
-    if account.password is None:
+    if account.password is None and account.ha1 is None:
         return False
     found: dict[tuple[str, str], DigestSession] = {}
     for header, name in _ANSWERS:
-        for challenge in choose(read_challenges(response.get_all(header))):
+        for challenge in choose(read_challenges(response.get_all(header)), None if account.password else account.ha1):
             realm = challenge.params["realm"]
             times = exchange.answered.get((name, realm), 0)
-            if realm not in account.realms and exchange.method != "REGISTER":
+            if realm not in account.realms and "*" not in account.realms and exchange.method != "REGISTER":
                 return False
             if times >= _MOST_ANSWERS or (times and not is_stale(challenge)):
                 return False
-            found[name, realm] = DigestSession(challenge, account.username, password=account.password)
+            found[name, realm] = DigestSession(challenge, account.username, password=account.password, ha1=account.ha1)
     for place, session in found.items():
         if exchange.method == "REGISTER":
             account.realms.add(session.realm)  # the registrar's own: what comes through its proxy has the same

@@ -28,14 +28,16 @@ class Account:
     """Who this user agent is.
 
     ``uri`` is the address-of-record, the From of what it sends; ``user`` the user part of its Contact. ``routes``
-    (``<sip:proxy;lr>``) are preloaded as Route on requests outside a dialog (§8.1.2). ``username`` and ``password``
-    answer challenges of the protection domains in ``realms`` and of no other: whoever can reach a phone can
-    challenge it, and must not get a digest of its password for the asking. ``headers`` go with every request.
-    ``redirects`` says whether a 3xx is followed, ``supported`` which extensions we can offer when a 421 asks for them.
+    (``<sip:proxy;lr>``) are preloaded as Route on requests outside a dialog (§8.1.2). ``username`` and ``password``, or
+    the ``ha1`` made of them, answer challenges of the protection domains in ``realms`` and of no other ("*" is any):
+    whoever can reach a phone can challenge it, and must not get a digest of its password for the asking. ``headers``
+    go with every request. ``redirects`` says whether a 3xx is followed, ``supported`` which extensions we can offer
+    when a 421 asks for them.
     """
 
     __slots__ = (
         "display_name",
+        "ha1",
         "headers",
         "password",
         "realms",
@@ -56,6 +58,7 @@ class Account:
         routes: Sequence[str] = (),
         username: str = "",
         password: str | None = None,
+        ha1: str | None = None,
         realms: Sequence[str] = (),
         headers: Sequence[tuple[str, str]] = (),
         redirects: bool = True,
@@ -69,6 +72,7 @@ class Account:
         self.routes = list(routes)
         self.username = username
         self.password = password
+        self.ha1 = ha1
         self.realms = set(realms)
         self.headers = list(headers)
 
