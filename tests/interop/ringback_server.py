@@ -28,15 +28,19 @@ class RingbackServer:
         tables: str = "",
         tcp: bool = False,
         tls: bool = False,
+        web: bool = False,
         host: str = LOOPBACK,
     ) -> None:
         """``users`` of the first domain get ``PASSWORD``; with none the server is open. ``settings`` is TOML, and so is
-        ``tables``, at the end. With ``tcp`` it listens on the same port by TCP, with ``tls`` on ``tls_port``.
+        ``tables``, at the end. With ``tcp`` it listens on the same port by TCP, with ``tls`` on ``tls_port``,
+        with ``web`` on ``ws_port`` and, if there is ``tls`` as well, ``wss_port``.
         """
         number = len(children.all)
         self.domain = domains[0]
         self.port = free_port(host)
         self.tls_port = free_port(host) if tls else 0
+        self.ws_port = free_port(host) if web else 0
+        self.wss_port = free_port(host) if web and tls else 0
         self.host = host
         self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         self.store = f"sqlite:{children.folder / f'ringback-{number}.db'}"
@@ -54,6 +58,9 @@ class RingbackServer:
             command += ["--listen", f"tcp:{self.address}"]
         if tls:
             command += ["--listen", f"tls:{self.address.rpartition(':')[0]}:{self.tls_port}"]
+        for transport, port in (("ws", self.ws_port), ("wss", self.wss_port)):
+            if port:
+                command += ["--listen", f"{transport}:{self.address.rpartition(':')[0]}:{port}"]
         if not users:
             command.append("--open")
         self.child: Child = children.start("ringback", [*command, "-vvv"])
