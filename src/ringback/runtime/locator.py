@@ -1,7 +1,8 @@
 """The answer to ``Locate``: RFC 3263 with a resolver for its questions.
 
 The machine is ``protocol.routing.locate.Location``. Its rounds have at most twice as many questions as servers, all of
-a round asked at once. A name that is slow, or whose DNS lies, costs its own request ``PATIENCE`` seconds at most.
+a round asked at once. A name that is slow, or whose DNS lies, costs its own request ``PATIENCE`` seconds at most, a
+third of it in each round: where the DNS is out of reach, a name of the hosts file is found all the same.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ringback.transport.coroutines import Suspended, drive, suspend
 from ringback.transport.network import Resolver
 
 PATIENCE = 10.0  # seconds for all questions that one URI leads to
+ROUNDS = 3  # NAPTR, SRV, addresses
 TRANSPORTS = ("UDP", "TCP", "TLS", "WS", "WSS")  # in the order in which we like them, where the DNS has no opinion
 # IPv4 first: where a route for IPv6 is there and leads nowhere, a request over UDP would find out in 32 s only.
 _SAMPLES = ((4, "192.0.2.1"), (6, "2001:db8::1"))
@@ -57,11 +59,8 @@ async def reachable_hops(
     location: Location, resolver: Resolver, reaches: Reaches, dead: DeadTargets | None = None, now: float = 0.0
 ) -> list[Hop]:
     """Take ``location`` to its end and give those of its hops that a socket of ours reaches; as ``locate``."""
-    patience = PATIENCE
     while location.questions:
-        answers, taken = await _ask_all(location.questions, resolver, patience)
-        patience -= taken
-        location.answer(answers)
+        location.answer(await _ask_all(location.questions, resolver))
     if not location.hops:
         raise TransportError(location.problem)
     reached = [hop for hop in location.hops if reaches(hop.transport, hop.host)]
@@ -70,10 +69,8 @@ async def reachable_hops(
     return reached if dead is None else dead.order(reached, now)
 
 
-async def _ask_all(
-    questions: list[Question], resolver: Resolver, patience: float
-) -> tuple[list[list[Record] | None], float]:
-    """The answers to all, None for those that failed or took longer than ``patience`` seconds; and the time it took."""
+async def _ask_all(questions: list[Question], resolver: Resolver) -> list[list[Record] | None]:
+    """The answers to all, None for those that failed or took too long."""
     answers: list[list[Record] | None] = []
     for question in questions:
         answer = drive(_ask(question, resolver))
@@ -82,14 +79,13 @@ async def _ask_all(
             break
         answers.append(answer)
     else:
-        return answers, 0.0
+        return answers
     await suspend()
     loop = asyncio.get_running_loop()
-    began = loop.time()
     tasks = [loop.create_task(_ask(question, resolver)) for question in questions]
     try:
-        await asyncio.wait(tasks, timeout=max(0.0, patience))
-        return [task.result() if task.done() else None for task in tasks], loop.time() - began
+        await asyncio.wait(tasks, timeout=PATIENCE / ROUNDS)
+        return [task.result() if task.done() else None for task in tasks]
     finally:
         for task in tasks:
             task.cancel()
