@@ -85,8 +85,8 @@ def dialogs_left_behind(patch: Patch) -> None:
 def bindings_shorter_than_told(patch: Patch) -> None:
     sound = registrar.process
 
-    def process(request: Any, bindings: Any, policy: Any, now: float, flow: Any) -> Any:
-        outcome = sound(request, bindings, policy, now, flow)
+    def process(*arguments: Any, **named: Any) -> Any:
+        outcome = sound(*arguments, **named)
         for change in outcome.changes:
             change.binding.expires_at -= 30
         return outcome

@@ -208,8 +208,10 @@ class Chain:
 
     async def _go(self, exchange: Exchange) -> None:
         try:
-            for exchange.position, step in enumerate(self._steps[exchange.position :], exchange.position):
-                if await step(exchange) is Verdict.DONE:
+            steps = self._steps
+            for position in range(exchange.position, len(steps)):
+                exchange.position = position
+                if await steps[position](exchange) is Verdict.DONE:
                     return
         except RemoteProtocolError as error:
             exchange.refuse_error(error)

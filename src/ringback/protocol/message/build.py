@@ -69,7 +69,8 @@ def build_response(
 
     ``to_tag`` goes into a To that has no tag, but never into a 100. Timestamp is copied into a 100 (§8.2.6.1),
     Record-Route when ``record_route`` says so (§12.1.1). ``reason`` None is the canonical phrase. What the request
-    lacks, the response lacks. ``ready`` are lines that ``make_line`` made before, for who sends them often. Raises ``LocalProtocolError`` as the setters do.
+    lacks, the response lacks. ``ready`` are lines that ``make_line`` made before, for who sends them often. Raises
+    ``LocalProtocolError`` as the setters do.
     """
     if not 100 <= status <= 699:
         raise LocalProtocolError("a status is from 100 to 699")
