@@ -268,3 +268,58 @@ def test_phones_without_certificates_call_each_other_over_tls(world: World, who:
         assert len(server.stack.connections) == 2
 
     world.run(main())
+
+
+@pytest.mark.row("TRN-7", part="no fall-back")
+@pytest.mark.rfc("3261 26.2.2")
+def test_a_sips_request_never_goes_by_a_connection_without_tls(world: World) -> None:
+    host = world.host(SERVER)
+    mine = authority().issue(DOMAIN)
+    server = Server(
+        build(
+            {
+                "listen": [f"tls:{SERVER}:5061", f"tcp:{SERVER}:5060", f"udp:{SERVER}:5060"],
+                "domains": [DOMAIN],
+                "store": "sqlite::memory:",
+                "open": True,
+                "tls": {"certificate": str(mine.both), "authorities": str(authority().file)},
+            }
+        ),
+        network=host,
+        clock=host.clock,
+        resolver=host,
+        ids=host.ids,
+    )
+    world.at_end(server.close)
+
+    def request(method: str, uri: str, transport: str, branch: str) -> str:
+        return f"""
+            {method} {uri} SIP/2.0
+            Via: SIP/2.0/{transport} {PHONE}:5060;branch=z9hG4bK{branch}
+            Max-Forwards: 70
+            From: <sip:bob@{DOMAIN}>;tag={branch}
+            To: <sip:bob@{DOMAIN}>
+            Call-ID: {branch}
+            CSeq: 1 {method}
+            Contact: <sip:bob@{PHONE}:5060;transport=tcp>
+            Content-Length: 0
+            """
+
+    async def main() -> None:
+        await server.start()
+        port = await StreamPort().open(world.host(PHONE))
+        bob = await StreamPeer.connect(world.host(PHONE), (SERVER, 5060))
+        bob.send(request("REGISTER", f"sip:{DOMAIN}", "TCP", "1"))
+        await bob.expect(200)
+        alice = await StreamPeer.connect(world.host("10.0.0.3"), ADDRESS, tls=authority().client(), name=DOMAIN)
+        alice.send(request("MESSAGE", f"sip:bob@{DOMAIN}", "TLS", "2"))
+        bob.reply(await bob.expect_request("MESSAGE"), 200)
+        await alice.expect(200)
+        alice.send(request("MESSAGE", f"sips:bob@{DOMAIN}", "TLS", "3"))
+        await alice.expect(500, skip=(100,))
+        await bob.silence(1.0)
+        assert all(not peer.data.startswith(b"MESSAGE") for peer in port.peers)
+        alice.close()
+        bob.close()
+
+    world.run(main())

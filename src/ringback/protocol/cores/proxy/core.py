@@ -22,6 +22,7 @@ from ringback.protocol.cores.proxy.target_set import Target, TargetSet
 from ringback.protocol.cores.proxy.validation import Refusal, check, incoming_breadth
 from ringback.protocol.errors import LocalProtocolError, RemoteProtocolError, SipError, TransportError
 from ringback.protocol.message.build import build_response
+from ringback.protocol.routing.flow import SECURE_TRANSPORTS
 from ringback.protocol.routing.locate import Locate, direct_hop
 from ringback.protocol.routing.route import connection_beyond, preprocess
 from ringback.protocol.transaction.events import (
@@ -66,6 +67,14 @@ class Admission:
         self.within_dialog = within_dialog
         self.loop = loop
         self.flow = flow
+
+
+def _keep_secure(target: Target) -> None:
+    """A request for a sips URI goes by TLS on every hop (§26.2.2), whatever its target was reached by before."""
+    if target.flow is not None and target.flow.transport not in SECURE_TRANSPORTS:
+        target.flow = None
+    if target.hops is not None:
+        target.hops = [hop for hop in target.hops if hop.transport in SECURE_TRANSPORTS] or None
 
 
 def _no_connection(number: int) -> Flow | None:
@@ -147,6 +156,9 @@ class ProxyCore:
             uri = request.routes[0].uri if "route" in request._first else request.uri
             hop = direct_hop(uri) if uri.is_sip else None
             targets[0].hops = None if hop is None else [hop]  # should the connection break meanwhile
+        if request.uri.scheme == "sips":
+            for target in targets:
+                _keep_secure(target)
         target_set = TargetSet(targets, policy.max_targets)
         breadth = incoming_breadth(request, policy.max_breadth)
         if not target_set.waiting:
@@ -182,10 +194,10 @@ class ProxyCore:
             copy, uri = self._forwarding.prepare(request, Target(request.uri_text))
         except RemoteProtocolError:
             return
-        if beyond is not None:
+        transport = "TLS" if request.uri.scheme == "sips" else None
+        if beyond is not None and (transport is None or beyond.transport in SECURE_TRANSPORTS):
             self._send_on(copy, beyond)
             return
-        transport = "TLS" if request.uri.scheme == "sips" else None
         hop = direct_hop(uri, transport)
         if hop is not None:
             self._send_stateless(copy, hop)
