@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from ringback.protocol.message.build import build_response
 from ringback.protocol.message.model import Request, Response
 from ringback.testing.peer import ScriptedPeer
+from ringback.testing.stream_peer import StreamPeer
 from ringback.testing.web_peer import WebPeer
 from tests.certificates import authority
 from tests.server.conftest import DOMAIN, SDP, ServerBench
@@ -68,8 +70,6 @@ class Browser:
         return await self.peer.expect_response(200)
 
     def reply(self, request: Request, status: int, *, body: str = "") -> None:
-        from ringback.protocol.message.build import build_response
-
         response = build_response(
             request,
             status,
@@ -209,6 +209,29 @@ def test_two_browsers_talk_to_each_other(bench: Run) -> None:
         bob.reply(await bob.peer.expect_request("BYE"), 200)
         await alice.peer.expect_response(200)
         alice.peer.close()
+        bob.peer.close()
+
+    bench(scenario)
+
+
+@pytest.mark.rfc("7118 5")
+@pytest.mark.threat("T2")
+def test_what_a_browser_sends_without_content_length_has_one_on_a_stream(bench: Run) -> None:
+    async def scenario(bench: ServerBench) -> None:
+        await bench.start(listen=[*LISTEN, "tcp:10.0.0.1:5060"])
+        bob = await Browser.open(bench, "bob", 2)
+        await bob.register()
+        alice = await StreamPeer.connect(bench.world.host("10.0.0.3"), ("10.0.0.1", 5060))
+        text = bench.request(bench.peer(3), "MESSAGE", f"sip:bob@{DOMAIN}")
+        alice.send(text.replace("/UDP", "/TCP").encode())
+        request = await bob.peer.expect_request("MESSAGE")
+        answer = build_response(request, 200, to_tag="bob", body=b"hello", content_type="text/plain")
+        answer.remove("Content-Length")
+        bob.peer.send(answer)
+        response = await alice.expect_response(200, timeout=1.0)
+        assert response.content_length == 5
+        assert response.body == b"hello"
+        alice.close()
         bob.peer.close()
 
     bench(scenario)

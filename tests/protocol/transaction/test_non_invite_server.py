@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 
 from ringback.errors import LocalProtocolError
+from ringback.protocol.message.build import build_response
+from ringback.protocol.transaction.events import SendMessage
 from ringback.protocol.transaction.layer import Timings
 from tests.protocol.transaction.rig import Rig
 
@@ -165,3 +167,17 @@ def test_an_abandoned_transaction_is_gone_whatever_its_state(rig: Rig, when: str
     assert rig.lines == []
     assert rig.heard == []
     assert rig.is_quiet()
+
+
+@pytest.mark.rfc("3261 18.3")
+@pytest.mark.parametrize(("transport", "added"), [("UDP", False), ("TCP", True), ("WS", True)])
+def test_a_response_that_has_no_content_length_gets_it_on_a_stream(transport: str, added: bool) -> None:
+    rig = Rig(transport)
+    key = rig.invite("MESSAGE")
+    request = rig.layer.server_request(key)
+    assert request is not None
+    response = build_response(request, 200, to_tag="t", body=b"hello", content_type="text/plain")
+    response.remove("Content-Length")
+    rig.layer.respond(key, response, rig.now)
+    [sent] = [event.data for event in rig.layer.poll() if isinstance(event, SendMessage)]
+    assert (b"Content-Length: 5\r\n" in sent) is added

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ringback.transport.websocket.frames import (
     BINARY,
@@ -157,3 +159,13 @@ def test_a_close_frame_is_understood_and_nothing_is_read_after_it() -> None:
     for payload in (b"\x03", b"\x03\xed", b"\x03\xee", b"\x00\x00", b"\x07\xd0", b"\x13\x88"):
         assert refused(frame(CLOSE, payload)) == PROTOCOL_ERROR
     assert refused(frame(CLOSE, b"\x03\xe8\xff")) == NO_UTF8
+
+
+@pytest.mark.threat("T8")
+@given(st.lists(st.binary(max_size=40) | st.builds(frame, st.integers(0, 15), st.binary(max_size=130)), max_size=12))
+def test_whatever_comes_is_read_or_refused(pieces: list[bytes]) -> None:
+    whole, cut = FrameReader(True, 200), FrameReader(True, 200)
+    messages = whole.feed(b"".join(pieces))
+    assert [message for piece in pieces for message in cut.feed(piece)] == messages
+    assert all(len(message) <= 200 for message in messages)
+    assert (whole.closed, str(whole.breach), whole.idle) == (cut.closed, str(cut.breach), cut.idle)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ringback.errors import TransportError
 from ringback.transport.websocket.handshake import Refusal, accept_key, answer_request, check_response, make_request
@@ -111,3 +115,21 @@ def test_only_pages_of_known_origins_may_connect_and_who_is_no_browser() -> None
 def test_a_server_that_agrees_to_something_else_is_refused(old: str, new: str, words: str) -> None:
     with pytest.raises(TransportError, match=words):
         check_response(RESPONSE.replace(old, new, 1).encode(), KEY)
+
+
+@pytest.mark.threat("T8")
+@given(
+    st.lists(st.sampled_from(REQUEST.encode().split(b"\r\n")[:-2]) | st.binary(max_size=20), max_size=10),
+    st.booleans(),
+)
+def test_whatever_comes_is_agreed_to_or_answered_by_http(lines: list[bytes], from_server: bool) -> None:
+    head = b"\r\n".join([*lines, b"", b""])
+    if from_server:
+        with suppress(TransportError):
+            check_response(head, KEY)
+        return
+    try:
+        answer = answer_request(head)
+    except Refusal as refusal:
+        answer = refusal.response()
+    assert answer.split(b" ")[1] in (b"101", b"400", b"403", b"405", b"426", b"505")

@@ -234,12 +234,15 @@ class TransactionLayer:
         """Send a response by its transaction: 1xx, then one final; 2xx to INVITE as often as the user likes (RFC 6026).
 
         To a request other than INVITE a 1xx is discarded, since the layer sends the 100 itself, and a 408 is not sent
-        but silences the transaction (RFC 4320). Raises ``LocalProtocolError`` when there is no such transaction and for
+        but silences the transaction (RFC 4320). One that came by datagram or WebSocket may have no Content-Length; on a
+        stream it gets it (§18.3, RFC 7118 §5). Raises ``LocalProtocolError`` when there is no such transaction and for
         any other response after the final one.
         """
         server = self._servers.get(key)
         if server is None:
             raise LocalProtocolError(f"no server transaction {key}")
+        if server.flow.reliable and "content-length" not in response._first:
+            response.append("Content-Length", str(len(response.body)))
         server.step(server.input_of(response.status), self._outlet, response, None, now)
 
     def reply_stateless(self, request: Request, flow: Flow, response: Response) -> None:
