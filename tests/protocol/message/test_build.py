@@ -4,6 +4,7 @@ import pytest
 
 from ringback.protocol.errors import LocalProtocolError, RemoteProtocolError
 from ringback.protocol.message.build import build_error, build_request, build_response
+from ringback.protocol.message.headers import make_line
 from ringback.protocol.message.model import Request, Response
 from ringback.protocol.message.parser import parse_message, validate
 from tests.protocol.message.samples import INVITE, replaced, with_header
@@ -35,6 +36,14 @@ def test_builds_a_request():
     again = parse_message(request.to_bytes())
     validate(again)
     assert again.lines == request.lines
+
+
+def test_lines_made_once_stand_where_headers_made_now_would():
+    headers = [("Allow", "OPTIONS"), ("accept", "application/sdp")]
+    ready = [make_line(name, value) for name, value in headers]
+    made_before = build_response(received(), 200, to_tag="t", ready=ready)
+    assert made_before.to_bytes() == build_response(received(), 200, to_tag="t", headers=headers).to_bytes()
+    assert made_before.allow == ["OPTIONS"]
 
 
 def test_builds_a_request_with_a_body_and_several_vias():
