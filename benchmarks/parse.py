@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ringback.protocol.message import model, uri, values
 from ringback.protocol.message.model import Request
 from ringback.protocol.message.parser import parse_message, validate
 
@@ -65,6 +66,12 @@ def parse_and_read(data: bytes) -> tuple[Any, ...]:
     return message.top_via, message.from_, message.to, message.contacts, message.cseq, message.uri
 
 
+def forget() -> None:
+    """Empty the tables of values that are kept by their line, so that each message is the first of its kind."""
+    for kept in (values.kept_addresses, values.kept_cseqs, model.kept_call_ids, uri._kept):
+        kept.clear()
+
+
 def parse_and_validate(data: bytes) -> None:
     """As each message is at the door."""
     validate(parse_message(data))
@@ -105,7 +112,9 @@ def main() -> None:
         ("plain split into a dict (the unit)", None, plain_split, datagrams),
         ("parse_message", 1.5, parse_message, datagrams),
         ("  and Via From To Contact CSeq URI read", 3.0, parse_and_read, datagrams),
+        ("  the same, of a call that was seen before", None, parse_and_read, datagrams),
         ("  and validated", None, parse_and_validate, datagrams),
+        ("  the same, of a call that was seen before", None, parse_and_validate, datagrams),
         ("to_bytes of an untouched one", 0.25, Request.to_bytes, parsed),
         ("branch, tags, CSeq, Call-ID of a validated one", None, keys, checked),
         ("copy, four edits, to_bytes", None, forward, checked),
@@ -114,7 +123,9 @@ def main() -> None:
     gc.collect()
     gc.disable()  # as the server runs it on the path of a message
     for _ in range(BATCHES):
-        for at, (_, _, function, items) in enumerate(rows):
+        for at, (label, _, function, items) in enumerate(rows):
+            if "seen before" not in label:
+                forget()
             times[at] = min(times[at], cost(function, items))
     print(f"One INVITE of {len(datagrams[0])} bytes, best of {BATCHES} rounds over {MESSAGES} messages")
     for (name, mark, _, _), took in zip(rows, times, strict=True):
