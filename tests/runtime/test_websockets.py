@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from ringback.errors import TransportError
+from ringback.protocol.message.build import build_response
 from ringback.protocol.message.model import Request
 from ringback.protocol.routing.flow import Flow, Hop
+from ringback.protocol.routing.locate import Reach
 from ringback.protocol.transaction.events import ResponseReceived, TransportFailed
 from ringback.runtime.stack import Stack
+from ringback.runtime.way_back import way_back
 from ringback.testing.peer import as_datagram
 from ringback.testing.stream_peer import StreamPeer, StreamPort
 from ringback.testing.web_peer import WebPeer
@@ -193,8 +196,6 @@ def test_a_response_to_a_browser_that_has_gone_goes_nowhere(world: World) -> Non
     )
 
     async def main() -> None:
-        from ringback.protocol.message.build import build_response
-
         peer = await connect(world)
         peer.send(options())
         await asyncio.sleep(1)
@@ -204,6 +205,7 @@ def test_a_response_to_a_browser_that_has_gone_goes_nowhere(world: World) -> Non
         stack.layer.respond(key, build_response(request, 200, to_tag="t"), stack.clock.now())
         stack.wake()
         before = len(world.trace)
+        assert way_back(build_response(request, 200).to_bytes(), Reach(["WS"]), min) is None
         await asyncio.sleep(40)
         assert len(world.trace) == before
 

@@ -25,7 +25,7 @@ ROUGH = Weather(loss=0.1, delay=0.010, jitter=0.040)
 
 
 class House:
-    """A server that listens on UDP and TCP, and two phones that know it by TCP."""
+    """A server that listens on UDP, TCP and WS, and two phones that know it by TCP, or as said."""
 
     def __init__(self, world: World, *, alice: str = "tcp", bob: str = "tcp", rings_for: float = 0.1) -> None:
         self.world = world
@@ -33,7 +33,7 @@ class House:
         self.server = Server(
             build(
                 {
-                    "listen": [f"udp:{SERVER}:5060", f"tcp:{SERVER}:5060"],
+                    "listen": [f"udp:{SERVER}:5060", f"tcp:{SERVER}:5060", f"ws:{SERVER}:80"],
                     "domains": [DOMAIN],
                     "store": "sqlite::memory:",
                     "open": True,
@@ -108,7 +108,10 @@ def packets(world: World, start: str) -> list[Packet]:
 
 
 @pytest.mark.row("TRN-2", "INV-1", "BYE-4", part="TCP")
-@pytest.mark.parametrize(("alice", "bob"), [("tcp", "tcp"), ("udp", "tcp"), ("tcp", "udp")])
+@pytest.mark.parametrize(
+    ("alice", "bob"),
+    [("tcp", "tcp"), ("udp", "tcp"), ("tcp", "udp"), ("ws", "ws"), ("ws", "udp"), ("tcp", "ws")],
+)
 def test_a_whole_call(alice: str, bob: str) -> None:
     with World("a whole call") as world:
         house = House(world, alice=alice, bob=bob)
@@ -265,9 +268,9 @@ async def answer(call: Call) -> None:
     await call.answer(b"v=0\r\n", content_type="application/sdp")
 
 
-async def rough(world: World) -> None:
+async def rough(world: World, transport: str = "tcp") -> None:
     """Three calls over connections that lose segments and break now and then."""
-    house = House(world, rings_for=world.random.random())
+    house = House(world, alice=transport, bob=transport, rings_for=world.random.random())
     await house.open(register=False)
     for _ in range(20):
         try:
@@ -296,3 +299,16 @@ async def rough(world: World) -> None:
 @pytest.mark.parametrize("seeds", [range(first, first + 25) for first in range(0, 100, 25)], ids=str)
 def test_calls_over_connections_that_lose_and_break(seeds: range) -> None:
     run_seeds(seeds, rough, ROUGH)
+
+
+async def rough_web(world: World) -> None:
+    """The same over WebSockets."""
+    await rough(world, "ws")
+
+
+@pytest.mark.simulation
+@pytest.mark.threat("T13")
+@pytest.mark.row("TRN-2", part="WebSockets that lose and break")
+@pytest.mark.parametrize("seeds", [range(first, first + 25) for first in range(0, 50, 25)], ids=str)
+def test_calls_over_websockets_that_lose_and_break(seeds: range) -> None:
+    run_seeds(seeds, rough_web, ROUGH)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, final
 from ringback.errors import TransportError
 from ringback.protocol.message.framing import PING, StreamFramer
 from ringback.protocol.routing.flow import Address, format_address
+from ringback.testing.web_tap import BEGINNINGS, WebTap
 
 if TYPE_CHECKING:
     from ringback.testing.network import Packet, SimulatedNetwork
@@ -57,7 +58,7 @@ class SimulatedStream:
         self._closing = False
         self._peer_closed = False
         self._retrying = False
-        self._framer = StreamFramer()
+        self._framer: StreamFramer | WebTap = StreamFramer()
         self._written = 0
         self._read = 0  # bytes of the peer's that were read here
         self._packets: deque[tuple[int, Packet]] = deque()  # with the offset at which each ends
@@ -220,6 +221,8 @@ class SimulatedStream:
         return self._owner is None
 
     def _record(self, data: bytes) -> None:
+        if not self._written and data.startswith(BEGINNINGS):
+            self._framer = WebTap()
         self._written += len(data)
         if self._framer.error is None:
             for message in self._framer.feed(data):
