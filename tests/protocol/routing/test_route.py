@@ -212,3 +212,14 @@ def test_no_connection_is_known_without_a_route_of_ours_that_proves_it() -> None
 def test_a_route_with_connections_proves_the_dialog_as_well() -> None:
     assert preprocessed("sip:bob@far.test", WITH_FLOWS)[0]
     assert not preprocessed("sip:bob@far.test", WITH_FLOWS.replace("a-11", "a-12"))[0]
+
+
+@pytest.mark.rfc("7118 5.5")
+@pytest.mark.parametrize("port", [80, 443])
+def test_the_usual_port_of_a_websocket_is_that_of_the_web(port: int) -> None:
+    local = LocalNames([], [("192.0.2.2", port)])
+    assert local.owns(Uri.parse("sip:192.0.2.2;transport=ws;lr"))
+    assert not local.owns(Uri.parse("sip:192.0.2.3;transport=ws;lr"))
+    assert not local.owns(Uri.parse("sip:192.0.2.2"))
+    assert not local.owns(Uri.parse("sip:192.0.2.2:5060;transport=ws"))
+    assert not local.owns(Uri.parse("tel:+4930"))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, final
 
 from ringback.protocol.grammar import ascii_lower
 from ringback.protocol.message.uri import Uri
+from ringback.protocol.routing.flow import WEB_TRANSPORTS
 from ringback.protocol.routing.via import DEFAULT_PORT, DEFAULT_PORTS
 
 if TYPE_CHECKING:
@@ -51,8 +52,15 @@ class LocalNames:
         self._ports.add(port)
 
     def owns(self, uri: Uri) -> bool:
-        """True when the URI's host and port are this element, whatever its user part."""
-        return uri.is_sip and self.owns_place(uri.host, uri.port, 5060 if uri.scheme == "sip" else 5061)
+        """True when the URI's host and port are this element, whatever its user part.
+
+        A page with a secure WebSocket writes ``sip:host;transport=ws`` where port 443 is meant (RFC 7118 §5.5 says 80).
+        """
+        if not uri.is_sip:
+            return False
+        if uri.port is None and uri.transport in WEB_TRANSPORTS:
+            return self.owns_place(uri.host, None, 80) or self.owns_place(uri.host, None, 443)
+        return self.owns_place(uri.host, uri.port, 5060 if uri.scheme == "sip" else 5061)
 
     def owns_place(self, host: str, port: int | None, default: int = DEFAULT_PORT) -> bool:
         """The same for a host (brackets allowed) and a port; None is the default one."""
