@@ -52,7 +52,7 @@ def test_what_was_answered_200_survives_kill_9(seed: int, tmp_path: Path) -> Non
         port = int(server.stdout.readline().rpartition(":")[2])
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
             phone.bind(("127.0.0.1", 0))
-            phone.settimeout(0.5)
+            phone.settimeout(5.0)  # a busy machine is slow, not wrong
             local = phone.getsockname()[1]
             kill_at = random.randrange(1, ENOUGH)
             done: set[int] = set()
