@@ -34,7 +34,7 @@ MOST_UNDER_WAY = 256
 THREADS = 8
 QUERY_TIMEOUT = 1.0  # seconds until a name server is asked again, or the next one
 QUERY_TRIES = 3
-MOST_ALONE = 16  # questions at a time that have a socket of their own
+MOST_ALONE = 4  # questions at a time that have a socket of their own: each costs an inotify instance of the user
 
 _FAMILIES = {"A": socket.AF_INET, "AAAA": socket.AF_INET6}
 
@@ -116,7 +116,6 @@ class SystemResolver:
             flags=ARES_FLAG_EDNS | ARES_FLAG_NOSEARCH,  # a name of SIP is whole, no suffix is to be tried
             timeout=QUERY_TIMEOUT,
             tries=QUERY_TRIES,
-            lookups="fb",
         )
 
     async def _named(self, name: str) -> list[str]:
