@@ -34,6 +34,7 @@ class Browser:
         self.via = via
         self.host = host
         self.number = 0
+        self.scheme = "sip"
 
     @classmethod
     async def open(
@@ -46,7 +47,7 @@ class Browser:
 
     @property
     def contact(self) -> str:
-        return f"<sip:{self.user}@{self.host};transport=ws>"
+        return f"<{self.scheme}:{self.user}@{self.host};transport=ws>"
 
     def send(self, method: str, uri: str, *headers: str, to: str = "", call_id: str = "", body: str = "") -> None:
         self.number += 1
@@ -232,6 +233,29 @@ def test_what_a_browser_sends_without_content_length_has_one_on_a_stream(bench: 
         assert response.content_length == 5
         assert response.body == b"hello"
         alice.close()
+        bob.peer.close()
+
+    bench(scenario)
+
+
+@pytest.mark.rfc("7118 9.2")
+@pytest.mark.row("TRN-7", part="WSS")
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_sips_contact_of_a_browser_is_reached_by_a_secure_websocket_only(bench: Run, secure: bool) -> None:
+    async def scenario(bench: ServerBench) -> None:
+        await bench.start(**SECURE)
+        bob = await Browser.open(bench, "bob", 2, secure=secure)
+        bob.scheme = "sips"
+        await bob.register()
+        alice = bench.peer(3)
+        bench.send(alice, "MESSAGE", f"sip:bob@{DOMAIN}")
+        if secure:
+            request = await bob.peer.expect_request("MESSAGE")
+            bob.reply(request, 200)
+            await alice.expect_response(200)
+        else:
+            await bob.peer.silence(5)
+            await alice.expect_response(500)
         bob.peer.close()
 
     bench(scenario)

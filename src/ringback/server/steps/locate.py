@@ -110,7 +110,8 @@ def target_of(binding: Binding, ring_time: float | None = None) -> Target:
             flow = flow_from_text(binding.received)
             asked = transport_of(uri) or "UDP"
             if flow.transport in WEB_TRANSPORTS:
-                if asked in ("WS", flow.transport) or uri.host.endswith(".invalid"):
+                secure = uri.scheme != "sips" or flow.transport == "WSS"
+                if secure and (asked in ("WS", flow.transport) or uri.host.endswith(".invalid")):
                     target.flow = flow
             elif asked == flow.transport:
                 target.flow = flow
