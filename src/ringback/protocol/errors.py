@@ -1,15 +1,15 @@
 """The base of every error that Ringback raises.
 
-    SipError
-    ├── ProtocolError
-    │   ├── LocalProtocolError      the caller of this library broke a rule
-    │   └── RemoteProtocolError     the peer broke a rule: status to answer, header, offset, clause
-    ├── TransportError              the network or a connection failed
-    ├── TransactionTimeout          no answer in time (Timer B, F, H); also a TimeoutError
-    ├── CallRejected                a final response other than 2xx; carries the response
-    ├── CallEnded                   the call is over and the verb can no longer be carried out
-    ├── SettingsError               a setting is wrong: its key, what was expected
-    └── StoreError                  a store is unreachable or refused a write
+SipError
+├── ProtocolError
+│   ├── LocalProtocolError      the caller of this library broke a rule
+│   └── RemoteProtocolError     the peer broke a rule: status to answer, header, offset, clause
+├── TransportError              the network or a connection failed
+├── TransactionTimeout          no answer in time (Timer B, F, H); also a TimeoutError
+├── CallRejected                a final response other than 2xx; carries the response
+├── CallEnded                   the call is over and the verb can no longer be carried out
+├── SettingsError               a setting is wrong: its key, what was expected
+└── StoreError                  a store is unreachable or refused a write
 """
 
 from __future__ import annotations

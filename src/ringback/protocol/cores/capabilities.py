@@ -44,16 +44,14 @@ class Capabilities:
         return "Allow", ", ".join(self.methods)
 
     def headers(self) -> list[tuple[str, str]]:
-        """Everything that the answer to OPTIONS says (§11.2). Supported is left out where there is nothing to list."""
-        headers = [
+        """Everything that the answer to OPTIONS says (§11.2). An empty Supported says that no extension is."""
+        return [
             self.allow,
             ("Accept", ", ".join(self.accept)),
             ("Accept-Encoding", ", ".join(self.encodings)),
             ("Accept-Language", ", ".join(self.languages)),
+            ("Supported", ", ".join(self.supported)),
         ]
-        if self.supported:
-            headers.append(("Supported", ", ".join(self.supported)))
-        return headers
 
 
 def accepts(ranges: Iterable[str], kind: str) -> bool:
