@@ -317,6 +317,32 @@ def test_a_2xx_in_an_early_dialog_that_was_left_is_acknowledged_and_ended(bench:
         alice.uac.leave_early(number, "one", bench.now)
 
 
+@pytest.mark.threat("T13")
+@pytest.mark.parametrize("leaver", ["caller", "callee"])
+@pytest.mark.parametrize("withdraws", [False, True])
+def test_a_call_ends_when_only_an_early_dialog_that_was_left_is_answered(
+    bench: Bench, leaver: str, withdraws: bool
+) -> None:
+    alice, number, invite = dial_far(bench)
+    bench.answer(invite, 180, to_tag="one")
+    if leaver == "caller":
+        alice.uac.leave_early(number, "one", bench.now)
+        bench.settle()
+    else:
+        bench.inject(far_request(invite, "BYE", "one"), CAROL, ALICE)  # overtakes the 2xx of the one who sent it
+    bench.answer(invite, 200, to_tag="one")
+    assert len(bench.sent("ACK")) == 1
+    if withdraws:
+        alice.uac.cancel(number, bench.now)
+        bench.settle()
+    for bye in bench.sent("BYE"):
+        bench.answer(bye, 200)
+    assert "CallAnswered" not in alice.names()
+    bench.advance(400)
+    assert alice.names().count("CallOver") == 1
+    assert alice.leftovers() == {}
+
+
 # withdrawing
 
 

@@ -382,10 +382,11 @@ class UacCore(Requests):
             self.finish(exchange, response, None, now)
         else:
             assert call is not None  # an INVITE outside of a dialog begins one
-            self._by_token.pop(exchange.token, None)
             if tag in call.left:
+                # No outcome: another fork may answer until the transaction ends (Timer M), and with it the call.
                 self._dismiss_answer(call, exchange, response, now)
             else:
+                self._by_token.pop(exchange.token, None)
                 self.advance(call, Input.SUCCESS, now, response, exchange=exchange)
 
     def _acknowledge(self, exchange: Exchange, dialog: Dialog, tag: str, now: float) -> None:

@@ -348,6 +348,7 @@ class UasCore:
             self._calls.remove(dialog)
         elif call.is_caller and dialog is not call.dialog:
             call.early.pop(dialog.id[2], None)
+            call.left.add(dialog.id[2])  # its own 2xx may come after it: nobody is there to talk to
             self._calls.remove(dialog)
         else:
             self._advance(call, Input.BYE, now, message=request)
