@@ -102,8 +102,8 @@ def split_unquoted(text: str, sep: str, what: str | None = None) -> list[str]:
     """``text`` cut at each ``sep`` (one character) that stands outside a quoted string and outside ``<...>``.
 
     The parts come without the white space at their ends; empty ones stay. Raises ``RemoteProtocolError`` (400) when
-    a quoted string or a ``<`` is never closed (``what`` names the header in it): a reader that guesses where it ended would see other values than the
-    next one does (RFC 4475 §3.1.2.6).
+    a quoted string or a ``<`` is never closed: a reader that guesses where it ended would see other values than the
+    next one does (RFC 4475 §3.1.2.6). ``what`` names the header in it.
     """
     pieces = text.split(sep)
     if '"' not in text and "<" not in text:

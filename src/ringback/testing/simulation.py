@@ -16,7 +16,7 @@ Scenario = Callable[[World], Coroutine[Any, Any, None]]
 _TRACE_LINES = 400
 
 
-class SimulationFailed(AssertionError):  # noqa: N818 (an assertion, and reads as one)
+class SimulationFailed(AssertionError):
     """A scenario failed with a seed; the text has the seed, how to replay it, and the end of the trace.
 
     ``packets`` is the whole trace. Notes on the error that a scenario raised (``add_note``) are in the text.

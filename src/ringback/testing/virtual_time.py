@@ -21,7 +21,7 @@ _TICKS = 2.0**22
 _IDLE_LIMIT = 200_000
 
 
-class SimulationStuck(RuntimeError):  # noqa: N818 (a state of the world, not a fault of the code that sees it)
+class SimulationStuck(RuntimeError):
     """Nothing can ever happen any more, or nothing but the same instant again, while something is awaited."""
 
 

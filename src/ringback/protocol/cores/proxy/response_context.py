@@ -267,9 +267,7 @@ class ContextMachine:
             status = best if isinstance(best, int) else best.status
             # a 503 would say that nothing can be reached through us (§16.7 step 6)
             headers = [_unlocated(request, context.why)] if status == 503 and context.why else []
-            best = build_response(
-                request, 500 if status == 503 else status, to_tag=self._ids.tag(), headers=headers
-            )
+            best = build_response(request, 500 if status == 503 else status, to_tag=self._ids.tag(), headers=headers)
         self._respond(context.key, best, now)
         self._answered(context, best.status)
 
