@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ringback.cli import config, demo, location, options, serve, user
+from ringback.cli import call, config, demo, doctor, listen, location, options, register, send, serve, user
 from ringback.cli.terminal import INTERRUPTED, LOCAL_ERROR, NO_ANSWER, complain
 
 app = typer.Typer(
@@ -28,6 +28,14 @@ app.add_typer(location.app, name="location")
 app.add_typer(config.app, name="config")
 app.command("options")(options.options)
 app.command("ping", hidden=True)(options.options)
+app.command("register")(register.register)
+app.command("message")(send.message)
+app.command("send")(send.send)
+app.command("call")(call.call)
+app.command("dial", hidden=True)(call.call)
+app.command("listen")(listen.listen)
+app.command("answer", hidden=True)(listen.listen)
+app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 
 

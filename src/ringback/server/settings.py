@@ -29,6 +29,7 @@ Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Whole = Annotated[int, msgspec.Meta(ge=0)]
 
+COMMAND_TABLES = ("profiles", "aliases")  # of the same file, read by the commands that call and ask
 KNOWN_ALGORITHMS = ("SHA-512-256", "SHA-256", "MD5")
 TRANSPORTS = ("UDP", "TCP", "TLS", "WS", "WSS")
 
@@ -373,6 +374,8 @@ def load(
     """The settings of a run: the file (the module's head says where it is sought), overridden by the flags given."""
     path = find_file(given, os.environ if environment is None else environment)
     values = read_file(path) if path is not None else {}
+    for table in COMMAND_TABLES:
+        values.pop(table, None)
     if listen:
         values["listen"] = list(listen)
     if domains:
