@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import authority, stranger
 from tests.cli.conftest import Run, Serving
 
 Serve = Callable[..., Serving]
@@ -132,3 +133,29 @@ def test_what_cannot_be_meant_is_2_and_one_line(run: Run, words: tuple[str, ...]
     done = run(*words)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.row("TRN-7", part="ringback options")
+def test_tls_is_held_to_the_name_and_shows_the_days_that_are_left(run: Run, serve: Serve, tmp_path: Path) -> None:
+    mine = authority().issue("127.0.0.1")
+    (tmp_path / "r.toml").write_text(
+        f'listen = ["tls:127.0.0.1:0"]\ndomains = ["example.test"]\nopen = true\n[tls]\ncertificate = "{mine.both}"\n'
+    )
+    place = serve("--config", "r.toml").first_line.partition("tls:")[2]
+    trusted = ("--ca", str(authority().file))
+    done = run("options", "-v", f"tls:{place}", *trusted)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^  certificate: for 127\.0\.0\.1, [0-9]+ days left$", done.stdout, re.MULTILINE)
+    assert f"200 OK from {place} tls seq=1" in done.stdout
+    assert run("options", "-T", "tls", place, *trusted).returncode == 0
+    strange = run("options", f"sips:{place}", "--ca", str(stranger().file))
+    assert strange.returncode == 3
+    assert "not trusted" in strange.stderr
+
+
+def test_the_shell_can_complete_the_commands(run: Run) -> None:
+    done = run("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert done.returncode == 0
+    assert "_RINGBACK_COMPLETE=complete_bash" in done.stdout
+    words = run(_RINGBACK_COMPLETE="complete_bash", COMP_WORDS="ringback reg", COMP_CWORD="1")
+    assert words.stdout.split() == ["register"]

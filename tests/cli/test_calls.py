@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import RINGBACK, Run
+from tests.cli.conftest import RINGBACK, Run, Serving
 
 Phone = Callable[..., "tuple[subprocess.Popen[str], str]"]
 
@@ -82,13 +82,13 @@ def test_a_text_is_printed_and_a_signal_ends_the_phone(run: Run, listen: Phone) 
     assert (out, err, phone.returncode) == ("", "", 130)
 
 
-def test_a_phone_registers_and_gives_it_back(run: Run, serve: Callable[..., object], listen: Phone) -> None:
+def test_a_phone_registers_and_gives_it_back(run: Run, serve: Callable[..., Serving], listen: Phone) -> None:
     server = serve("--open", "--domain", "example.test")
-    phone, _ = listen("--register", "-p", server.address)  # type: ignore[attr-defined]
+    phone, _ = listen("--register", "-p", server.address)
     assert phone.stdout is not None
     assert json.loads(phone.stdout.readline())["event"] == "registered"
     assert len(run("location", "show", "bob", "--json").stdout.splitlines()) == 1
-    done = run("call", "sip:bob@example.test", "-p", server.address, "-d", "0")  # type: ignore[attr-defined]
+    done = run("call", "sip:bob@example.test", "-p", server.address, "-d", "0")
     assert done.returncode == 0, done.stderr
     os.kill(phone.pid, signal.SIGTERM)
     phone.communicate(timeout=10)

