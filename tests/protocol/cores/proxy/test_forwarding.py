@@ -2,7 +2,7 @@
 
 import pytest
 
-from ringback.protocol.cores.proxy.forwarding import Forwarding, realm_of, request_uri
+from ringback.protocol.cores.proxy.forwarding import Forwarding, realm_of, record_route, request_uri
 from ringback.protocol.cores.proxy.policy import ProxyPolicy
 from ringback.protocol.cores.proxy.target_set import Target
 from ringback.protocol.errors import RemoteProtocolError
@@ -230,3 +230,19 @@ def test_the_stateless_branch_of_an_rfc_2543_request_is_computed_from_its_fields
     assert stateless(first) == stateless(wire("Via: SIP/2.0/UDP 192.0.2.1", **old))
     assert stateless(first) != stateless(wire("Via: SIP/2.0/UDP 192.0.2.1;branch=1", **old))
     assert stateless(first) != stateless(wire("Via: SIP/2.0/UDP 192.0.2.1", start="ACK sip:c@x.test SIP/2.0", **old))
+
+
+@pytest.mark.row("PX-2", part="the transport of a Record-Route value")
+@pytest.mark.parametrize(
+    ("scheme", "transport", "way"),
+    [
+        ("sip", "UDP", ""),
+        ("sip", "TCP", ";transport=tcp"),
+        ("sip", "TLS", ";transport=tls"),
+        ("sips", "TLS", ""),
+        ("sip", "WS", ";transport=ws"),
+        ("sips", "WSS", ";transport=ws"),
+    ],
+)
+def test_a_record_route_names_the_transport_that_its_uri_does_not_imply(scheme, transport, way):
+    assert record_route(scheme, "p.test:5060", transport, "t") == f"Record-Route: <{scheme}:p.test:5060;lr{way};rbk=t>"

@@ -343,6 +343,22 @@ def test_a_name_that_nobody_knows_ends_in_500(exchange, answer):
     assert x.empty()
 
 
+@pytest.mark.parametrize(
+    ("method", "says"),
+    [
+        ("INVITE", "sip:far.test cannot be found: no such name"),
+        ("REGISTER", "sip:far.test is not a registrar of this server and cannot be found: no such name"),
+    ],
+)
+def test_who_asked_for_a_name_that_nobody_knows_is_told_which(exchange, method, says):
+    x = exchange()
+    x.call("sip:far.test", method)
+    x.locate(TransportError("no such name"))
+    (answer,) = x.answers()
+    assert answer.status == 500
+    assert answer.get("warning") == f'399 ringback "{says}"'
+
+
 @pytest.mark.threat("T10")
 @pytest.mark.parametrize(("method", "outcome"), [("INVITE", [408]), ("MESSAGE", [None])])
 def test_a_resolver_that_never_answers_leaves_nothing_behind(exchange, method, outcome):

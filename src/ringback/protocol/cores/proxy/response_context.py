@@ -140,9 +140,7 @@ class ContextMachine:
             branch.hops = hops[: self._policy.max_hops]
             self.apply(branch, BranchInput.HOPS, now)
         else:
-            context = self.contexts.get(branch.context)
-            if context is not None and not context.why:
-                context.why = why
+            self.contexts[branch.context].why = why
             self.apply(branch, BranchInput.UNREACHABLE, now)
 
     def cancel(self, context: ResponseContext, reason: tuple[tuple[str, str], ...], now: float) -> None:
